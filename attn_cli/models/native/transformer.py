@@ -213,7 +213,7 @@ class Transformer:
             query=query,
             key=key,
             value=value,
-            output=self._linear(spec.output, layer, spec.width, spec.heads * spec.head_size),
+            output=self.output_weights(layer),
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             scale=spec.scale(layer),
@@ -259,7 +259,7 @@ class Transformer:
         """The layer's cross-attention, which has no position information."""
         spec = self.spec
         query, key, value = self._projections(cross.projections, layer)
-        output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
+        output = self.output_weights(layer, is_cross=True)
         return MultiHeadAttention(
             query,
             key,
@@ -270,6 +270,14 @@ class Transformer:
             scale=spec.scale(layer),
             scale_name=spec.scale_name,
         )
+
+    def output_weights(self, layer: int, *, is_cross: bool = False) -> Linear:
+        """W^O of a layer's self-attention, or of its cross-attention."""
+        spec, part = self.spec, self.spec.output
+        if is_cross:
+            assert spec.cross is not None, "the spec of a decoder has cross-attention"
+            part = spec.cross.output
+        return self._linear(part, layer, spec.width, spec.heads * spec.head_size)
 
     def _projections(self, parts: Projections, layer: int) -> tuple[Linear, Linear, Linear]:
         spec = self.spec
