@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _NO_BIAS = "the layer adds no position bias"
 _NO_REST = "it is not known what the layer does after its attention"
+_NO_OUTPUT = "W^O is not known"
 _OF_OUTPUT = (Step.NORMS, Step.NORM_SHARES, Step.VALUE_ZEROING)  # steps that need W^O
 
 
@@ -152,8 +153,8 @@ class Attention:
         without = {Step.BIAS: _NO_BIAS} if self.operands.bias is None else {}
         if self.rest is None:
             without[Step.VALUE_ZEROING] = _NO_REST
-        if Step.OUTPUT in self.unknown:
-            without |= dict.fromkeys(_OF_OUTPUT, self.unknown[Step.OUTPUT])
+        if self.projection is None or Step.OUTPUT in self.unknown:
+            without |= dict.fromkeys(_OF_OUTPUT, self.unknown.get(Step.OUTPUT, _NO_OUTPUT))
         return without | dict(self.unknown)
 
     def kv_head(self, head: int) -> int:
@@ -202,7 +203,7 @@ class Attention:
             from attn_cli.core.shown_metrics import measure_shown  # few commands hide keys
 
             measured = measure_shown(operands, metrics, tokens, hiding, progress)
-        if not any(metric.is_written for metric in metrics):
+        if not any(metric.is_written for metric in metrics) or Step.NORMS in self.absent:
             return measured
         from attn_cli.core.written.norms import WrittenRows, with_written  # few commands measure it
 
@@ -243,13 +244,19 @@ class Attention:
         if Step.VALUE_ZEROING in names:
             from attn_cli.core.written.value_zeroing import value_zeroing  # few commands ask for it
 
-            arrays[Step.VALUE_ZEROING] = namespace(weights).broadcast_to(value_zeroing(self), weights.shape)
+            matrix = value_zeroing(self.operands, self._rest_at)[..., None, :, :]
+            arrays[Step.VALUE_ZEROING] = namespace(weights).broadcast_to(matrix, weights.shape)
         if Step.NORMS in names or Step.NORM_SHARES in names:
             from attn_cli.core.written.norms import shares_of_rows  # few commands ask for it
 
             arrays[Step.NORMS] = weights * self.key_norms(heads)[..., None, :]
             arrays[Step.NORM_SHARES] = shares_of_rows(arrays[Step.NORMS])
         return arrays
+
+    def _rest_at(self, rows: Sequence[int], change: Callable[[Array], Array]) -> Array:
+        """(..., T, M) the output of the whole layer at these rows, with their contexts changed."""
+        assert self.rest is not None, "otherwise the step is absent"
+        return self.rest(self.at(rows), change)
 
     def key_norms(self, heads: Sequence[int]) -> Array:
         """(H, S) the norm of what each key adds to the output of each of `heads` if it takes all weight."""

@@ -147,7 +147,7 @@ class WordLayer:
             hiding,
             lambda done, _: None if progress is None else progress(done, total),
         )
-        if not any(metric.is_written for metric in metrics):
+        if not any(metric.is_written for metric in metrics) or Step.NORMS in self.absent:
             return measured
         from attn_cli.core.written.norms import WrittenRows, with_written  # few commands measure it
 

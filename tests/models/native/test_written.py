@@ -89,8 +89,10 @@ def test_norms_are_those_of_what_each_key_adds_and_it_adds_up(name: str, text: s
     assert np.mean(peaks) > 0.4  # flat rows would pass with broken maths
 
 
-def blocks_of(source: Checkpoint, kind: Kind, texts: Texts) -> Iterator[tuple[Block, Transformer, Inputs, Any]]:
-    model = source._transformer
+def blocks_of(
+    source: Checkpoint, kind: Kind, texts: Texts
+) -> Iterator[tuple[Block, Transformer, Inputs, Any]]:
+    model = Transformer(source.spec, source.open_weights(), source.backend)
     inputs = Inputs([token.id for token in texts.tokens], [token.segment for token in texts.tokens])
     if kind in {Kind.SELF, Kind.ENCODER}:
         yield from ((block, model, inputs, None) for block in model.blocks(inputs))
