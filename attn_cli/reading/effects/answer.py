@@ -8,6 +8,7 @@ from attn_cli.answers.effects import (
     DirectEffects,
     Effects,
     HeadPlace,
+    KeptLooks,
     LookEffect,
 )
 from attn_cli.core.arrays import Exact, exact
@@ -21,6 +22,7 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
+from attn_cli.reading.graph.effects import kept_looks
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
@@ -28,7 +30,7 @@ from attn_cli.reading.steps import unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod, Pattern
 
-_Direct: TypeAlias = tuple[DirectEffects | None, Sequence[LookEffect], str]
+_Direct: TypeAlias = tuple[DirectEffects | None, Sequence[LookEffect], KeptLooks | None, str]
 
 
 @record(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Question:
     heads: Sequence[HeadPlace] = ()  # that are listed, and switched off
     is_together: bool = False  # whether all of them are also switched off at once
     switching: Switching | None = None  # None: no head is
+    keep: float | None = None  # the share of all looks that a graph keeps; None: there is none
 
 
 @unwarned
@@ -67,7 +70,7 @@ def answer(
     token = int(logits.argmax()) if question.token is None else question.token
     if token == question.against:
         raise UsageError("--token and --against are the same token", "--against another one")
-    direct, looks, why = _direct(attribution, reason, token, question)
+    direct, looks, kept, why = _direct(attribution, reason, token, question)
     asked = Asked(question.position, token, question.against)
     predicts = question.position + effects.is_next
     expected = PlaceLogits(reading, predicts, logits)
@@ -83,6 +86,7 @@ def answer(
         _ablation(effects, question, asked, progress),
         patterns,
         question.heads,
+        kept,
     )
 
 
@@ -102,7 +106,7 @@ def _logits(
 
 def _direct(attribution: Attribution | None, reason: str, token: int, question: Question) -> _Direct:
     if attribution is None:
-        return None, (), reason
+        return None, (), None, reason
     try:
         direct = direct_effects(attribution, token, question.against)
         all_looks = attribution.looks(token, question.against)
@@ -110,8 +114,15 @@ def _direct(attribution: Attribution | None, reason: str, token: int, question: 
     except AttnError as error:
         if question.switching is None:
             raise
-        return None, (), error.problem
-    return direct, looks, ""
+        return None, (), None, error.problem
+    return direct, looks, _kept(attribution, token, question), ""
+
+
+def _kept(attribution: Attribution, token: int, question: Question) -> KeptLooks | None:
+    """The looks of a graph, if there is to be one."""
+    if question.keep is None:
+        return None
+    return kept_looks(attribution.looks(token, question.against), question.keep, set(question.heads))
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
