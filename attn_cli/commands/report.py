@@ -101,7 +101,9 @@ def write_page(
             exact=exact,
             bits=page.bits,
             environment=world.environment,
-            headline=[phrase for phrase in headline(reading) if kind is not None or phrase != kind_of(reading)],
+            headline=[
+                phrase for phrase in headline(reading) if kind is not None or phrase != kind_of(reading)
+            ],
             progress=progress,
         )
         content = page_of(report, page.bits, granted_cores())
