@@ -50,7 +50,7 @@ class GraphOptions:
         typer.Option(
             "--schema",
             metavar="NAME",
-            help="Let .json hold a graph too, in this schema: node-link, for networkx; or neuronpedia, for its "
+            help="Let .json hold a graph too, in this schema: node-link for networkx, or neuronpedia for its "
             "viewer of attribution graphs.",
             show_default=False,
         ),
