@@ -14,6 +14,9 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.effects import ablation
+from attn_cli.models.native.effects.directions import Directions
+from attn_cli.models.native.effects.text import NativeEffects
+from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.open import open_checkpoint, open_source
 from attn_cli.models.predictions import SwitchedHead
 from attn_cli.models.source import SourceRequest, Texts
@@ -82,6 +85,23 @@ def test_the_parts_of_a_logit_add_up_to_it(name: str, saved: Saved, backend: Bac
             for head, effects in enumerate(looks.effects):
                 assert effects.sum() == pytest.approx(heads[looks.kind, looks.layer, head], abs=close * scale)
     assert np.abs(list(heads.values())).max() > 0.01 * scale
+
+
+@pytest.mark.parametrize("name", ADDITIVE)
+def test_the_parts_are_those_of_the_stream_that_explain_decomposes(name: str, saved: Saved) -> None:
+    """There a head writes a vector that passes the norms; here its context is read in one direction."""
+    source = opened(saved(name), FLOAT64)
+    effects = source.effects(texts_of(source, TEXTS[1], TEXTS[1]))
+    assert isinstance(effects, NativeEffects)
+    head, position = effects.language_head, effects.length - 2
+    stream = ResidualStream(head.model, effects.inputs, [position], effects.kind, effects.memory)
+    whole, token = stream.leaving[1], 5
+    direction = Directions(head).of(token, None)
+    parts = effects.attribution(position).parts(token, None)
+    assert tuple(parts.components) == whole.components
+    np.testing.assert_allclose(parts.effects, whole.parts[:, 0] @ direction.vector, atol=1e-9)
+    constant = whole.constant[0] @ direction.vector + direction.constant
+    assert parts.constant == pytest.approx(float(constant), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(POST_NORM))
