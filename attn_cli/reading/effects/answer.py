@@ -13,7 +13,7 @@ from attn_cli.answers.effects import (
 )
 from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.predictions import Attribution, HeadEffects, RunProgress
+from attn_cli.models.predictions import Attribution, HeadEffects, Looks, RunProgress
 from attn_cli.reading.effects.direct import direct_effects, strongest_looks
 from attn_cli.reading.effects.switching import (
     Asked,
@@ -22,7 +22,6 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
-from attn_cli.reading.graph.effects import kept_looks
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
@@ -109,20 +108,22 @@ def _direct(attribution: Attribution | None, reason: str, token: int, question: 
         return None, (), None, reason
     try:
         direct = direct_effects(attribution, token, question.against)
-        all_looks = attribution.looks(token, question.against)
+        all_looks = list(attribution.looks(token, question.against))
         looks = strongest_looks(all_looks, question.looks, set(question.heads))
     except AttnError as error:
         if question.switching is None:
             raise
         return None, (), None, error.problem
-    return direct, looks, _kept(attribution, token, question), ""
+    return direct, looks, _kept(all_looks, question), ""
 
 
-def _kept(attribution: Attribution, token: int, question: Question) -> KeptLooks | None:
-    """The looks of a graph, if there is to be one."""
+def _kept(looks: Sequence[Looks], question: Question) -> KeptLooks | None:
+    """Those of a graph, if there is to be one."""
     if question.keep is None:
         return None
-    return kept_looks(attribution.looks(token, question.against), question.keep, set(question.heads))
+    from attn_cli.reading.graph.effects import kept_looks  # few answers are graphs
+
+    return kept_looks(looks, question.keep, set(question.heads))
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
