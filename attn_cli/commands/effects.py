@@ -27,6 +27,7 @@ from attn_cli.vocabulary import AblationMethod, Kind, Pattern, Theme
 if TYPE_CHECKING:
     from attn_cli.answers.effects import HeadPlace
     from attn_cli.models.predictions import HeadEffects
+    from attn_cli.models.source import Source
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
@@ -68,6 +69,16 @@ class AskedOptions:
             metavar="TEXT",
             help="Effects on the difference between the token's logit and that of this token; by default, on "
             "its logit less the vocabulary's mean.",
+            show_default=False,
+        ),
+    ] = None
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Only heads that meet this condition: `direct>1`, `pattern=induction`, `layer>1`, and with "
+            "--ablate `logit<-1`, `probability<-0.1`, `KL>0.5`. May be repeated; all conditions must hold.",
             show_default=False,
         ),
     ] = None
@@ -155,21 +166,27 @@ def show_head_effects(
     as they are. With --ablate, heads are switched off as well, and what changes is shown beside it: the two
     differ, because later layers read what a head writes, and both are true.
 
-    A look is one head at one of its keys; the looks with the largest direct effects are listed.
+    A look is one head at one of its keys; the looks with the largest direct effects are listed. The maps and
+    the sum are of all heads; the table, the looks and records are of those that --heads and --where select.
     """
     from attn_cli.reading.effects.answer import answer
+    from attn_cli.reading.effects.head_filter import parse_effect_filter
     from attn_cli.reading.known_patterns import find_known_patterns
     from attn_cli.show import data, files
     from attn_cli.show.effects.entry import effects_entry, head_records
 
     _check_ablation(ablation)
+    where = parse_effect_filter(asked.where or (), is_ablated=ablation.ablate is not None)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     reading, heads = _opened(world, inputs, compute)
-    question = _question(world, reading, heads, selection(inputs), asked, ablation)
     known = find_known_patterns(reading.source, reading.kind, world.environment)
+    if known is None and where.needs_patterns:
+        raise _no_patterns(reading)
     patterns = {} if known is None else _patterns(reading.kind, known.shares)
+    question = _question(world, reading, heads, selection(inputs), asked, ablation)
+    question = replace(question, heads=where.before_runs(question.heads, patterns), where=where)
     with measuring(world, "layers") as progress:
         effects = answer(reading, heads, question, patterns, progress)
     if as_json or targets:
@@ -210,14 +227,35 @@ def _opened(
     generation = generation_of(inputs, compute)
     texts = text_request(world, inputs.text)
     source = open_model(world, source_request(inputs.source, compute, is_drawn=generation is not None))
-    if inputs.kind not in {None, next(iter(source.kinds)), Kind.DECODER}:
-        raise UsageError(
-            f"--kind {inputs.kind} does not apply: effects are those of all heads", "leave it out"
-        )
-    kind = Kind.DECODER if source.has_decoder else None
-    reading = read_whole(world, source, replace(texts, kind=kind), generation)
+    _check_kind(inputs.kind, source)
+    if source.has_decoder:
+        target = "" if texts.target is None and generation is None else texts.target
+        texts = replace(texts, kind=Kind.DECODER, target=target)
+    reading = read_whole(world, source, texts, generation)
     reading = reading.with_suited_backend(source.card.layers)
     return reading, reading.source.effects(reading.texts)
+
+
+def _check_kind(kind: Kind | None, source: "Source") -> None:
+    """Check that the kind of attention, if one was typed, is that of the side that predicts.
+
+    Raises:
+        UsageError: it is not, or the model does not have it.
+    """
+    from attn_cli.reading.reading import check_kind
+
+    if kind is None:
+        return
+    check_kind(kind, source)
+    if source.has_decoder and kind is not Kind.DECODER:
+        problem = f"--kind {kind} does not apply: effects are those of all decoder and cross heads"
+        raise UsageError(problem, "leave out --kind")
+
+
+def _no_patterns(reading: "Reading") -> UsageError:
+    """The error for a condition about patterns of heads that have none."""
+    name = reading.source.card.name
+    return UsageError(f"the heads of {name} are known for no pattern", "attn heads --probe names them first")
 
 
 def _question(
@@ -237,13 +275,14 @@ def _question(
         None if text is None else find_token(source, kind, text, option) for option, text in named.items()
     )
     places = set(chosen.resolve(source.card.name, source.card.layers, reading.extent.heads))
+    listed = [place for place in heads.places if place[1:] in places]
     return Question(
         _position(reading, heads, asked.position),
         token,
         against,
         looks=asked.edges,
-        heads=[place for place in heads.places if place[1:] in places],
-        is_together=bool(chosen.places),
+        heads=listed,
+        together=listed if chosen.places else (),
         switching=_switching(world, reading, heads, ablation),
     )
 
