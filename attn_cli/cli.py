@@ -36,6 +36,7 @@ _COMMANDS = {
     "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
     "effects": ("show_head_effects", "Show what the model predicts, and what each head does to that.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
+    "report": ("write_page", "Write one interactive page with every weight of every head.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),

@@ -123,8 +123,12 @@ class HeadFilter:
         return sorted(by_entropy, key=rests_on_sink)
 
     def columns(self, head: HeadSummary, metric: Metric) -> list[Metric]:
-        """All metrics of a head: first those in the conditions and the order, then that of the map."""
-        return list(dict.fromkeys((*self.metrics, metric, *head.metrics)))
+        """All metrics of a head: first those in the conditions and the order, then that of the map.
+
+        What a head writes is followed by the first token's share of it, and by its weight.
+        """
+        beside = (Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.FIRST) if metric.is_written else ()
+        return list(dict.fromkeys((*self.metrics, metric, *beside, *head.metrics)))
 
 
 def rests_on_sink(head: HeadSummary) -> bool:

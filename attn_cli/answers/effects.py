@@ -65,6 +65,24 @@ class LookEffect:
 
 
 @record(frozen=True, slots=True)
+class KeptShare:
+    """How many of the heads' edges a graph has, and which share of their absolute weights."""
+
+    asked: float
+    held: float
+    kept: int
+    total: int
+
+
+@record(frozen=True, slots=True)
+class KeptLooks:
+    """The strongest looks that together hold a share of the whole."""
+
+    looks: Sequence[LookEffect]
+    share: KeptShare
+
+
+@record(frozen=True, slots=True)
 class Effects:
     """The answer to what the model predicts at a position, and what its heads do to that."""
 
@@ -79,3 +97,4 @@ class Effects:
     ablation: AblationEffects | None = None
     patterns: Mapping[HeadPlace, Pattern] = field(default_factory=dict)  # of heads that are known for one
     places: Sequence[HeadPlace] = ()  # the heads that were chosen: those of tables, looks and records
+    kept: KeptLooks | None = None  # the looks of a graph; None: none was asked for

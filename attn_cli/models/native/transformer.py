@@ -306,7 +306,13 @@ class Transformer:
         opens = self.keeping("cross", layer, partial(self._cross_attention, cross, layer))
         past = None if cached is None else cached.of_memory[layer]
         attention: Attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
-        return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
+        return replace(
+            attention,
+            stream=x,
+            input_norm=norm,
+            opens=cache(opens) if cached is None else None,
+            rest=None if cached is not None else partial(_rest_after_cross, self, layer),
+        )
 
     def add_cross_attention(
         self, layer: int, cross_attention: Attention, edit: "Edit | None" = None
@@ -465,6 +471,7 @@ class OpenText:
             is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
             input_norm=None if spec.residual_is_normed else norm,
             opens=cache(opens) if past is None else None,
+            rest=None if past is not None else partial(_rest, model, layer, x, self.memory),
         )
         changes = changes or _UNCHANGED
         shown = attention if changes.watch is None else changes.watch(attention)
@@ -537,6 +544,23 @@ def _apply_output_weights(attention: Attention, edit: Edit | None) -> Array:
     """
     contexts = attention.contexts()
     return attention.projected(contexts if edit is None else edit(contexts))
+
+
+def _rest(
+    model: Transformer, layer: int, x: Array, memory: Memory | None, attention: Attention, edit: Edit
+) -> Array:
+    """(..., T, M) the layer's output with other contexts, at some rows of its self-attention.
+
+    The layer reads `x` (T, M).
+    """
+    entering = x if attention.rows is None else taken(x, attention.rows, -2)
+    return Block(model, layer, entering, attention, memory, changes=Changes(edit)).leaving
+
+
+def _rest_after_cross(model: Transformer, layer: int, attention: Attention, edit: Edit) -> Array:
+    """(..., T, M) the same of its cross-attention."""
+    x = model.add_cross_attention(layer, attention, edit)
+    return model.add_feed_forward(layer, x, model.feed_forward(layer, x, x))
 
 
 def _apply_gate(activation: Callable[[Array], Array], both: Array, size: int) -> Array:

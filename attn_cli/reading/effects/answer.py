@@ -1,13 +1,15 @@
 """Answers what a model predicts at a position, and what its heads do to that."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from attn_cli.answers.effects import (
     AblationEffects,
     DirectEffects,
     Effects,
     HeadPlace,
+    KeptLooks,
     LookEffect,
 )
 from attn_cli.core.arrays import Exact, exact
@@ -22,6 +24,7 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
+from attn_cli.reading.graph.effects import kept_looks
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
@@ -30,6 +33,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod, Pattern
 
 _ALL = EffectFilter()
+_Looks: TypeAlias = tuple[Sequence[LookEffect], KeptLooks | None]
 
 
 @record(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Question:
     where: EffectFilter = _ALL  # which of them are listed
     together: Sequence[HeadPlace] = ()  # the heads that are also switched off at once, if they are several
     switching: Switching | None = None  # None: no head is
+    keep: float | None = None  # the share of all looks that a graph keeps; None: there is none
 
 
 @unwarned
@@ -72,6 +77,7 @@ def answer(
     direct, why = _direct(attribution, reason, token, question)
     ablation = _ablation(effects, question, Asked(question.position, token, question.against), progress)
     listed = question.where.select(question.heads, patterns, direct, ablation)
+    looks, kept = ((), None) if direct is None else _looks(attribution, token, question, set(listed))
     predicts = question.position + effects.is_next
     expected = PlaceLogits(reading, predicts, logits)
     return Effects(
@@ -82,10 +88,11 @@ def answer(
         None if question.against is None else expected.prediction(question.against),
         direct,
         why,
-        [] if direct is None else _looks(attribution, token, question, listed),
+        looks,
         None if ablation is None else _of_heads(ablation, set(listed)),
         patterns,
         listed,
+        kept,
     )
 
 
@@ -118,10 +125,14 @@ def _direct(
 
 
 def _looks(
-    attribution: Attribution | None, token: int, question: Question, listed: Sequence[HeadPlace]
-) -> list[LookEffect]:
+    attribution: Attribution | None, token: int, question: Question, listed: Collection[HeadPlace]
+) -> _Looks:
+    """The strongest looks of the listed heads, and those of a graph, if there is to be one."""
     assert attribution is not None, "direct effects came from it"
-    return strongest_looks(attribution.looks(token, question.against), question.looks, set(listed))
+    strongest = strongest_looks(attribution.looks(token, question.against), question.looks, listed)
+    if question.keep is None:
+        return strongest, None
+    return strongest, kept_looks(attribution.looks(token, question.against), question.keep, listed)
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
@@ -155,7 +166,7 @@ def _ablation(
     )
 
 
-def _of_heads(ablation: AblationEffects, heads: Container[HeadPlace]) -> AblationEffects:
+def _of_heads(ablation: AblationEffects, heads: Collection[HeadPlace]) -> AblationEffects:
     """The same of these heads alone."""
     return replace(ablation, heads=[change for change in ablation.heads if change.head in heads])
 
