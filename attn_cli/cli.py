@@ -90,10 +90,9 @@ def _loaded(name: str) -> TyperCommand:
 
     module = importlib.import_module(f"attn_cli.commands.{name}")
     function = getattr(module, _COMMANDS[name][0])
-    single = typer.Typer(rich_markup_mode=None, add_completion=False)
     text = f"{inspect.getdoc(function)}\n\nExamples:{module.EXAMPLES}"
-    single.command(name, cls=_Command, help=text)(spread(function))
-    return cast("TyperCommand", typer.main.get_command(single))
+    callback, options = spread(function)
+    return _Command(name, callback=callback, params=[*options], help=text, rich_markup_mode=None)
 
 
 app = typer.Typer(
@@ -143,7 +142,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if "_ATTN_COMPLETE" in os.environ:  # shell completion
         typer.main.get_command(app).main(prog_name="attn")
-    sys.exit(run(sys.argv[1:], World.real()))
+    world = World.real()  # lives as long as this frame, until the process ends
+    sys.exit(run(sys.argv[1:], world))
 
 
 def run(arguments: Sequence[str], world: World) -> int:
