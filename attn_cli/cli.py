@@ -18,6 +18,7 @@ from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
+from attn_cli.safe_text import without_credentials
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -36,6 +37,7 @@ _COMMANDS = {
     "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
     "effects": ("show_head_effects", "Show what the model predicts, and what each head does to that.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
+    "report": ("write_page", "Write one interactive page with every weight of every head.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
@@ -167,7 +169,7 @@ def _run(arguments: Sequence[str], world: World) -> int:
     except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
-            traceback.print_exc(file=world.stderr)
+            world.stderr.write(without_credentials(traceback.format_exc()))
         world.complain(problem, hint)
     return status
 
@@ -184,7 +186,11 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, OSError):
         return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
     problem = f"internal error in attn: {type(error).__name__}: {error}"
-    return " ".join(problem.split()), "please report it with the traceback that ATTN_DEBUG=1 shows", _CANNOT
+    return (
+        without_credentials(" ".join(problem.split())),
+        "please report it with the traceback that ATTN_DEBUG=1 shows",
+        _CANNOT,
+    )
 
 
 def _is_short_of_memory(error: Exception) -> bool:

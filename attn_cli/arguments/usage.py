@@ -136,7 +136,13 @@ def bad_number(option: Any, value: str) -> UsageError:
         number = option.default if isinstance(option.default, int | float) else low
     elif kind.name.startswith("int"):
         number = round(number)
-    return UsageError(f"{name} takes {what}, not '{shortened(value)}'", f"{name} {number}")
+    shown = _usual(option) if number is None else number
+    return UsageError(f"{name} takes {what}, not '{shortened(value)}'", f"{name} {shown}")
+
+
+def _usual(option: Any) -> str:
+    """The default as the help shows it, or what stands for a value."""
+    return option.show_default if isinstance(option.show_default, str) else str(option.metavar)
 
 
 def option_name(option: Any) -> str:

@@ -116,7 +116,11 @@ class ShownLayer:
         Raises:
             AttnError: a number is not finite.
         """
-        return self._pooled(chosen, window) if window.is_pooled else self._whole(chosen, steps, window)
+        if not window.is_pooled:
+            return self._whole(chosen, steps, window)
+        if steps is None or set(steps) == {Step.WEIGHTS}:
+            return self._pooled(chosen, window)
+        return self._all_pooled(chosen, steps, window)
 
     def weights(self, chosen: Sequence[int], rows: Sequence[int]) -> Numbers:
         """(H, R, S) the weights in the given rows, over all keys.
@@ -126,6 +130,15 @@ class ShownLayer:
         """
         steps, _ = self._checked(self.layer.at(rows), chosen, {Step.WEIGHTS})
         return steps[Step.WEIGHTS]
+
+    def matrices(self, steps: Collection[Step], chosen: Sequence[int], rows: Sequence[int]) -> list[Numbers]:
+        """(H, R, S) pairwise steps that are not absent, in the given rows and over all keys, in their order.
+
+        Raises:
+            AttnError: a number is not finite.
+        """
+        found, _ = self._checked(self.layer.at(rows), chosen, steps)
+        return [found[step] for step in steps]
 
     def weight_of_sink(self, head: int, rows: Sequence[int]) -> Numbers | None:
         """(R,) what the learned sink of a head takes of the given rows; None if it has none.
@@ -184,6 +197,8 @@ class ShownLayer:
             if window.hiding is not None:
                 arrays[Step.WEIGHTS], of_rows = _as_shown(arrays[Step.WEIGHTS], window.hiding)
                 shares.append(of_rows)
+                if Step.NORM_SHARES in arrays:
+                    arrays[Step.NORM_SHARES], _ = _as_shown(arrays[Step.NORM_SHARES], window.hiding)
             elif Step.WEIGHTS in steps:
                 received = received.plus(arrays[Step.WEIGHTS], mask)
             block = {step: _of_columns(step, arrays[step], window) for step in arrays if step in steps}
@@ -240,6 +255,26 @@ class ShownLayer:
                 hidden=_hidden(window, pooled.hidden, pooled.left, index),
                 favourite=_favourite_of_all(pooled.received, index, window),
             )
+
+    def _all_pooled(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> Iterator[Head]:
+        """The same with norms and their shares, which are pooled beside the weights, block by block."""
+        absent = {step: why for step, why in self.layer.absent.items() if step in steps}
+        others = {*steps} - {*absent, Step.WEIGHTS}
+        pooled = {step: self._pool_step(step, chosen, window) for step in others}
+        for index, head in enumerate(self._pooled(chosen, window)):
+            of_head = {step: arrays[index] for step, arrays in pooled.items()} | dict(head.steps)
+            shown = {step: of_head[step] for step in Step if step in steps and step in of_head}
+            favourite = head.favourite if Step.WEIGHTS in steps else None
+            yield replace(head, steps=shown, absent=absent, favourite=favourite)
+
+    def _pool_step(self, step: Step, chosen: Sequence[int], window: Window) -> Numbers:
+        """(H, R, C) a step of the chosen heads, pooled as the weights are."""
+        from attn_cli.reading.pooled.norms import pool_step  # few commands ask for it
+
+        pooled = pool_step(self.layer, step, chosen, window)
+        for head, of_head in zip(chosen, pooled, strict=True):
+            self._check(step, head, is_finite=bool(np.isfinite(of_head).all()))
+        return pooled
 
     def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
         """The sink of a head whose rows are pooled; its logit only if it is the same in all of them."""

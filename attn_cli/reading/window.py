@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
 
+POOLED = frozenset({Step.WEIGHTS, Step.NORMS, Step.NORM_SHARES})
+"""The steps of which blocks can be shown as one number."""
+
 FEW_ROWS = 20
 """Rows of a long text that a terminal lists, unless rows are chosen."""
 
@@ -125,8 +128,8 @@ def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window
     matrices = [step for step in asked if step.is_pairwise]
     if not matrices:
         return entire
-    if asked != (Step.WEIGHTS,):
-        other = next((step for step in matrices if step is not Step.WEIGHTS), Step.WEIGHTS)
+    if not set(asked) <= POOLED:
+        other = next((step for step in matrices if step not in POOLED), matrices[0])
         raise _too_large(entire, other, ", or only -s weights, which are pooled")
     return Window(entire.queries, entire.keys, entire.rows, entire.columns, max(1, most))
 

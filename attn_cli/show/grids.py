@@ -10,7 +10,10 @@ from attn_cli.grid import Grid, Head, HiddenColumn, Landmarks, Matrix, Sides
 from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
 from attn_cli.vocabulary import Distance, Kind, Metric, Pool, Step
 
-_MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})
+_OF_SINKS = frozenset({Step.LOGITS, Step.WEIGHTS})
+_MASKED = _OF_SINKS | {Step.NORMS, Step.NORM_SHARES, Step.VALUE_ZEROING}
+_FROM_ZERO = frozenset({Step.NORMS, Step.VALUE_ZEROING})
+_SHARES = frozenset({Step.WEIGHTS, Step.NORM_SHARES})
 _BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
 _USUAL = StepScale()
 _FEATURE = "feature"
@@ -22,6 +25,9 @@ _SINGULAR = {
     Step.MASK: "1: may look, 0: masked",
     Step.LOGITS: "logit",
     Step.WEIGHTS: "weight",
+    Step.NORMS: "norm of what is written",
+    Step.NORM_SHARES: "share of what is written",
+    Step.VALUE_ZEROING: "1 - cosine without the key's values",
 }
 
 
@@ -43,19 +49,26 @@ def grid_of(
 
 def step_grids(texts: Sides, heads: Sequence[Head], scale: StepScale = _USUAL) -> Iterator[Grid]:
     """Every step of the heads; `texts` are the texts of the tokens."""
-    return (step_grid(texts, head, step, scale) for head in heads for step in head.steps)
+    layers = set[int]()
+    for head in heads:
+        for step in head.steps:
+            if not (step.is_of_layer and head.layer in layers):
+                yield step_grid(texts, head, step, scale)
+        layers.add(head.layer)
 
 
 def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -> Grid:
     """One step of a head on this scale: tokens by tokens, or tokens by features."""
-    name = f"{step} {head.name}"
+    name = f"{step} of layer {head.layer}" if step.is_of_layer else f"{step} {head.name}"
     if step is Step.SCORES:
         name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
     grid = (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
     grid = replace(grid, step=str(step), head=head.name, unit=_unit(step, head))
-    if step is Step.WEIGHTS:
+    if step in _SHARES:
         return replace(grid, limits=scale.limits, is_log=scale.is_log)
+    if step in _FROM_ZERO and scale.of_others is None:
+        return replace(grid, limits=(0.0, grid.limits[1] or 1.0))
     return on_unmasked(grid) if scale.of_others is None else replace(grid, limits=scale.of_others)
 
 
@@ -64,6 +77,8 @@ def step_panels(
 ) -> list[list[Grid]]:
     """One step of the heads as panels: one row per layer, if every layer has the same heads."""
     by_layer: dict[int, list[Head]] = {}
+    if step.is_of_layer:
+        heads = list({head.layer: head for head in reversed(heads)}.values())[::-1]
     for head in heads:
         by_layer.setdefault(head.layer, []).append(head)
     heads_of_a_layer = {tuple(head.head for head in row) for row in by_layer.values()}
@@ -154,7 +169,7 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     keys = list(map(str, columns)) if head.is_pooled else [texts.keys[place] for place in head.keys]
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
-    if step is Step.WEIGHTS and head.hidden is not None and head.hidden.is_renormalized:
+    if step in _SHARES and head.hidden is not None and head.hidden.is_renormalized:
         visible = visible & (head.hidden.left > 0)[:, None]  # nothing cannot be divided by nothing
     sink = _sink_column(head, step)
     limits = limits_of(*_with_sink(values, visible, sink))
@@ -195,7 +210,7 @@ def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:
     """(R,) the logit of the head's learned sink, or its weight, in each row; None in other steps."""
-    if head.sink is None or step not in _MASKED:
+    if head.sink is None or step not in _OF_SINKS:
         return None
     column = head.sink.weight if step is Step.WEIGHTS else head.sink.logit
     assert column is not None, "pooled heads have no logits"

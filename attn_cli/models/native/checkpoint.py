@@ -160,6 +160,11 @@ class Checkpoint:
         tokenizer = self._splitter.target_tokenizer()
         return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
 
+    def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
+        """The tokens of a text as this kind of attention reads them, without special tokens."""
+        tokenizer = self._target_tokenizer if kind is Kind.DECODER else self.tokenizer
+        return tuple(token for token in tokenizer(text, None) if not token.special)
+
     def vocabulary(self, kind: Kind) -> dict[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
         spec, tokenizer = self.spec, self.tokenizer
