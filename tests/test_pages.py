@@ -122,7 +122,7 @@ def test_the_loop_over_a_file_writes_one_file_for_each_line_and_loses_none(home:
 def test_the_python_examples_answer_what_the_page_says(page: Path, home: Path, there: Path) -> None:
     assert there.is_dir()
     for example in examples(page):
-        if example.command.startswith("attn inspect") and "-o " in example.command:
+        if example.command.startswith(("attn inspect", "attn effects")) and "-o " in example.command:
             assert answer_of(f"{example.command} --force", home).status == 0
     tests = doctest.DocTestParser().get_doctest(python_of(page), {}, page.name, None, None)
     report = io.StringIO()

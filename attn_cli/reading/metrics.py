@@ -69,6 +69,18 @@ def measure_heads(
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
 
 
+def measure_layer(reading: Reading, number: int, layer: Layer, heads: Sequence[int]) -> list[HeadSummary]:
+    """The heads of one layer between tokens that has run, as `measure_heads` has them on the whole text."""
+    measured = _Measuring(reading, layer, number, heads, WHOLE_TEXT, is_writing=False).summaries(
+        _unseen, None, names=True
+    )
+    return with_sink_metric(measured, has_sinks=reading.extent.has_sinks)
+
+
+def _unseen(done: int, total: int) -> None:
+    """A measurement whose progress is not shown."""
+
+
 @record(frozen=True, slots=True, eq=False)
 class _Measuring:
     """A layer of which some heads are measured."""

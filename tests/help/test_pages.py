@@ -21,6 +21,7 @@ COMMANDS = (
     "heads",
     "effects",
     "heatmap",
+    "report",
     "compare",
     "tokens",
     "models",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attn_cli.commands.graphs.asked import AskedOptions, prediction_place
 from attn_cli.commands.graphs.options import GraphOptions
 from attn_cli.commands.graphs.view import View
+from attn_cli.commands.inputs import selected_places
 from attn_cli.commands.results.output import write
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
@@ -58,7 +59,7 @@ def write_effects_graph(
     _write(world, effects_graph(reading, effects, effects.direct, effects.kept), document, graph, view)
 
 
-def write_weights_graph(
+def write_rows_graph(
     world: World,
     reading: "Reading",
     chosen: Selection,
@@ -66,18 +67,17 @@ def write_weights_graph(
     graph: GraphOptions,
     view: View,
 ) -> None:
-    """Write the graph of the weights of all layers, with the prediction if the model makes one.
+    """Write the graph of the weights or norms of all layers, with the prediction if the model makes one.
 
     Raises:
-        AttnError: the edges are too many, memory is short, or a weight is not a finite number.
+        AttnError: the edges are too many, memory is short, a number is not finite, or norms are not known.
     """
     from attn_cli.reading.document import describe_reading
-    from attn_cli.reading.graph.weights import places_of, weights_graph
+    from attn_cli.reading.graph.weights import weights_graph, with_cross_heads
 
-    places = set(chosen.resolve(reading.source.card.name, reading.source.card.layers, reading.extent.heads))
-    heads = [place for place in places_of(reading) if place[1:] in places]
+    heads = with_cross_heads(reading, selected_places(world, reading, chosen))
     prediction = _predicted_if_any(world, reading, asked)
-    found = weights_graph(reading, heads, graph.share, prediction)
+    found = weights_graph(reading, heads, graph.measure, graph.share, prediction)
     _write(world, found, describe_reading(reading), graph, view)
 
 

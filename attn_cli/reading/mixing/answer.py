@@ -71,16 +71,15 @@ def mixing(reading: Reading, question: MixingQuestion, progress: Callable[[int, 
 
 
 def _check_defined(reading: Reading) -> None:
-    extent = reading.extent
-    if reading.kind is Kind.CROSS:
-        problem = "rollout and flow are of one stack: cross-attention reads tokens of the other"
-        raise UsageError(problem, "--kind encoder or --kind decoder")
-    if extent.others:
-        layer, instead = next(iter(extent.others.items()))
-        problem = f"rollout and flow are not defined for {reading.source.card.name}"
-        raise AttnError(
-            f"{problem}: layer {layer} is no attention but {instead}", "a model without such layers"
-        )
+    """Raise `AttnError` if a layer mixes tokens by something else than attention weights."""
+    extent, card = reading.extent, reading.source.card
+    count = 1 + max(extent.layers) if reading.source.has_decoder else card.layers
+    missing = [layer for layer in range(count) if layer not in extent.layers]
+    if missing:
+        instead = extent.others.get(missing[0])
+        what = "has no attention" if instead is None else f"has no token-by-token weights: {instead}"
+        problem = f"rollout and flow are not defined for {card.name}: its layer {missing[0]} {what}"
+        raise AttnError(problem, "a model whose layers all have attention weights")
 
 
 def _position(reading: Reading, typed: str | None) -> int:
