@@ -49,12 +49,20 @@ def grid_of(
 
 def step_grids(texts: Sides, heads: Sequence[Head], scale: StepScale = _USUAL) -> Iterator[Grid]:
     """Every step of the heads; `texts` are the texts of the tokens."""
-    layers = set[int]()
+    firsts = {head.layer: head for head in reversed(heads)}
     for head in heads:
-        for step in head.steps:
-            if not (step.is_of_layer and head.layer in layers):
-                yield step_grid(texts, head, step, scale)
-        layers.add(head.layer)
+        is_first = firsts[head.layer] is head
+        yield from (
+            step_grid(texts, head, each, scale) for each in head.steps if is_first or not each.is_of_layer
+        )
+
+
+def first_heads(heads: Sequence[Head]) -> list[Head]:
+    """The first of the heads in each layer: a step of the whole layer is shown once."""
+    firsts: dict[int, Head] = {}
+    for head in heads:
+        firsts.setdefault(head.layer, head)
+    return list(firsts.values())
 
 
 def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -> Grid:
@@ -79,7 +87,7 @@ def step_panels(
     """One step of the heads as panels: one row per layer, if every layer has the same heads."""
     by_layer: dict[int, list[Head]] = {}
     if step.is_of_layer:
-        heads = list({head.layer: head for head in reversed(heads)}.values())[::-1]
+        heads = first_heads(heads)
     for head in heads:
         by_layer.setdefault(head.layer, []).append(head)
     heads_of_a_layer = {tuple(head.head for head in row) for row in by_layer.values()}

@@ -196,6 +196,15 @@ def test_a_layer_without_a_value_is_one_matrix() -> None:
     ]
 
 
+def test_a_line_for_each_head_is_one_table_for_their_layer() -> None:
+    out = attn(
+        "inspect", "the cat sat", "--heads", "1.1,1.2", "-s", "value-zeroing", "--rows", "-1", "--top", "1"
+    )
+    *_, title, line, _ = out.out.splitlines()
+    assert title.startswith("value-zeroing of layer 1 · 1 × 4 · ")
+    assert line.startswith("3 sat → 0 <s> ")
+
+
 def test_a_picture_has_a_panel_for_each_layer(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     assert attn("heatmap", "the cat sat", "-l", "0,1", "-s", "value-zeroing", "-o", path).status == 0
