@@ -28,6 +28,7 @@ _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 _ENABLED_BY = {
     Metric.HIDDEN: "--hide first, or other keys",
     Metric.ON: "--on 0-9, or other keys",
+    Metric.WRITTEN_ON: "--on 0-9, or other keys",
 }
 """The option without which there is no such metric."""
 
@@ -217,7 +218,8 @@ def _why_not(reading: Reading, metric: Metric) -> str:
     if DEFINITIONS[metric].needs_hidden:
         return f"{metric} is the weight on hidden keys: no key is hidden"
     if DEFINITIONS[metric].needs_on:
-        return f"{metric} is the weight on chosen keys: no key is chosen"
+        what = "what chosen keys add" if metric.is_written else "the weight on chosen keys"
+        return f"{metric} is {what}: no key is chosen"
     if DEFINITIONS[metric].needs_sink:
         return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
     return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"
