@@ -107,7 +107,7 @@ def _logit(content: GraphContent) -> Fields:
     facts, layers = content.graph.facts, _size(content, "layers")
     target = cast("Mapping[str, str]", content.document["target"])
     probability = cast("float", facts["probability"])
-    label = f'Output "{printable(target["text"])}" (p={probability:.3f})'
+    label = f'Output "{_label(target["text"])}" (p={probability:.3f})'
     fields = _fields(str(layers), cast("int", target["id"]), _position(content), "logit", label)
     return fields | {"token_prob": probability, "is_target_logit": True}
 
@@ -157,7 +157,12 @@ def _effects(content: GraphContent) -> dict[tuple[int, int], float]:
 
 def _vocabulary(content: GraphContent, position: int) -> tuple[int, str]:
     token = cast("Sequence[Mapping[str, object]]", content.document["tokens"])[position]
-    return cast("int", token["id"]), printable(cast("str", token["text"]))
+    return cast("int", token["id"]), _label(cast("str", token["text"]))
+
+
+def _label(text: str) -> str:
+    """The text as the viewer can show it, whose tooltips are HTML."""
+    return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "＆"})
 
 
 def _position(content: GraphContent) -> int:
