@@ -500,8 +500,8 @@ _NO_GRAPH = "applies only to a graph, and no file holds one"
         ),
         (
             "-o x.dot --kind encoder",
-            "--kind encoder does not apply: effects are those of all heads",
-            "leave it out",
+            "storybook has no encoder attention: it has self",
+            "--kind self",
         ),
     ],
 )

@@ -89,6 +89,8 @@ def changes_of(
     Raises:
         AttnError: the weights are damaged, or a logit is not a finite number.
     """
+    if not variants:
+        return []
     switched = [
         [SwitchedHead(*place, by[place], switching.rows) for place in variant] for variant in variants
     ]

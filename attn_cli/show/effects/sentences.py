@@ -64,15 +64,14 @@ def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
     yield f"sum {direct.total:.4f} = {what}{before} {direct.expected:.4f}"
 
 
-def look_sentences(effects: Effects, named: Named, query: str) -> list[str]:
-    """What the strongest looks do, as sentences."""
-    on = quoted(effects.target.text)
-    to = f"to {on}" if effects.against is None else f"to {on} over {quoted(effects.against.text)}"
-    return [
-        f"{name_of(look.head)} looks from {query} at {named(look.head[0], look.key)}, weight "
-        f"{look.weight:.2f}, and adds {_signed(look.effect, 2)} {to}"
-        for look in effects.looks
-    ]
+def look_phrases(effects: Effects, named: Named, query: str) -> Iterator[list[str]]:
+    """What the strongest looks do, as sentences in phrases: a line may end between two, but in no token."""
+    over = [] if effects.against is None else ["over", quoted(effects.against.text)]
+    for look in effects.looks:
+        key = f"{named(look.head[0], look.key)},"
+        looks = [*name_of(look.head).split(" "), "looks", "from", query, "at", key]
+        adds = ["weight", f"{look.weight:.2f},", "and", "adds", _signed(look.effect, 2)]
+        yield [*looks, *adds, "to", quoted(effects.target.text), *over]
 
 
 def heads_table(effects: Effects, count: int, digits: int) -> tuple[list[str], list[list[str]]]:
