@@ -296,6 +296,14 @@ def test_a_head_has_its_whole_effect_however_few_looks_are_kept(tmp_path: Path) 
     assert links["2_7_18", logit] == pytest.approx(expected[2, 7])
 
 
+def test_labels_in_neuronpedias_graph_are_no_markup(tmp_path: Path) -> None:
+    found = neuronpedia(tmp_path, "--keep", "1")
+    assert found["metadata"]["prompt_tokens"][0] == "<s>"
+    labels = {node["clerp"] for node in found["nodes"]}
+    assert '"\u2039s\u203a" before layer 3' in labels
+    assert not any(sign in each for each in labels for sign in "<>&")
+
+
 def test_tokens_of_an_encoder_and_a_decoder_are_nodes_of_two_sides(tmp_path: Path) -> None:
     TARGETED["t5"].save(tmp_path)
     line = ("--target", "the mat was", "-m", tmp_path, "--keep", "1")

@@ -16,6 +16,14 @@ from attn_cli.show.graph.content import GraphContent, of_whole
 
 Fields = dict[str, object]
 
+_NO_MARKUP = str.maketrans(
+    {
+        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+        "&": "\N{FULLWIDTH AMPERSAND}",
+    }
+)
+
 
 def as_neuronpedia(content: GraphContent) -> bytes:
     """The file."""
@@ -162,7 +170,7 @@ def _vocabulary(content: GraphContent, position: int) -> tuple[int, str]:
 
 def _label(text: str) -> str:
     """The text as the viewer can show it, whose tooltips are HTML."""
-    return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "＆"})
+    return printable(text).translate(_NO_MARKUP)
 
 
 def _position(content: GraphContent) -> int:
