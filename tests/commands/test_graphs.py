@@ -107,6 +107,20 @@ def test_a_whole_graph_of_weights_or_norms_is_every_matrix(tmp_path: Path, measu
     assert passed_on == ({1.0} if measure == "weights" else {None})
 
 
+def test_a_long_text_is_read_in_blocks_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    monkeypatch.setattr(weights_graph, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    blocks = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    ours, theirs = (
+        {
+            (source, target, data["head"]): data["weight"]
+            for source, target, data in edges_of(graph, "head", "self")
+        }
+        for graph in (blocks, whole)
+    )
+    assert ours == pytest.approx(theirs, rel=1e-4)  # float32
+
+
 def test_an_edge_of_norms_has_its_weight_beside_it(tmp_path: Path) -> None:
     norms, weights = (
         {

@@ -15,6 +15,7 @@ import pytest
 
 from attn_cli.analysis.flow import flow
 from attn_cli.analysis.mixing import mixed
+from attn_cli.reading.mixing import answer as mixing_answer
 from attn_cli.show import data
 from tests.support.every_type import TYPES, save_twin
 from tests.support.language_models import MASKED, TARGETED
@@ -71,6 +72,12 @@ def test_rollout_and_flow_are_those_of_the_weights() -> None:
     np.testing.assert_allclose(
         found["flow"], flow([mixed(layer) for layer in weights], 18, unseen), atol=1e-6
     )
+
+
+def test_a_long_text_is_read_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = answer(STORY, "--rollout")["rollout"]
+    monkeypatch.setattr(mixing_answer, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    np.testing.assert_allclose(answer(STORY, "--rollout")["rollout"], whole, atol=1e-6)  # float32
 
 
 def test_what_is_not_asked_for_is_not_there() -> None:
