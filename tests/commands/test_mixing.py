@@ -162,24 +162,25 @@ def test_what_learned_sinks_take_is_lost_and_said(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_a_hybrid_model_has_no_rollout_and_a_graph_of_the_layers_that_attend(tmp_path: Path) -> None:
-    if "jamba" not in TYPES:
-        pytest.skip("this version of transformers has no type jamba")
-    save_twin("jamba", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "attending", "layers"),
+    [("jamba", {1, 3}, {0, 1, 2, 3}), ("granitemoehybrid", {1}, {0, 1, 2})],
+)
+def test_a_hybrid_model_has_no_rollout_and_a_graph_of_the_layers_that_attend(
+    kind: str, attending: set[int], layers: set[int], tmp_path: Path
+) -> None:
+    if kind not in TYPES:
+        pytest.skip(f"this version of transformers has no type {kind}")
+    save_twin(kind, tmp_path)
     line = ("effects", "the cat sat", "-m", tmp_path)
     status, problem, hint = refused(attn(*line, "--rollout"))
-    assert status == 1
-    name = tmp_path.name
-    assert problem == f"rollout and flow are not defined for {name}: its layer 0 has no attention"
-    assert hint == "a model whose layers all have attention weights"
+    assert (status, hint) == (1, "a model whose layers all have attention weights")
+    assert problem == f"rollout and flow are not defined for {tmp_path.name}: its layer 0 has no attention"
     graph = tmp_path / "graph.graphml"
     assert attn(*line, "--graph", "weights", "--keep", "1", "-o", graph).status == 0
-    read = nx.read_graphml(graph, force_multigraph=True)
-    heads = {data["layer"] for *_, data in read.edges(data=True) if "head" in data}
-    stream = {
-        data["layer"] for *_, data in read.edges(data=True) if data["kind"] == "residual" and "layer" in data
-    }
-    assert (heads, stream) == ({1, 3}, {0, 1, 2, 3})
+    edges = [edge for *_, edge in nx.read_graphml(graph, force_multigraph=True).edges(data=True)]
+    assert {edge["layer"] for edge in edges if "head" in edge} == attending
+    assert {edge["layer"] for edge in edges if edge["kind"] == "residual" and "layer" in edge} == layers
     assert refused(attn(*line, "--graph", "weights", "-l", "2", "-o", tmp_path / "b.dot"))[0] == 2
 
 
