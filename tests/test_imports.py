@@ -142,6 +142,12 @@ def test_the_other_commands_are_as_light(line: str) -> None:
     assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())
 
 
+def test_a_page_is_written_without_torch_rich_and_matplotlib(tmp_path: Path) -> None:
+    found = loaded("report", "the cat sat", "-o", tmp_path / "a.html")
+    assert "jinja2" in found
+    assert not {"torch", "transformers", "matplotlib", "rich", "huggingface_hub"} & found
+
+
 def test_half_precision_runs_on_torch() -> None:
     found = loaded("inspect", "x", "--dtype", "bfloat16")
     assert "torch" in found

@@ -9,7 +9,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.graphs.asked import LOOKS, AskedOptions, prediction_place
-from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_weights_graph
+from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_rows_graph
 from attn_cli.commands.graphs.mixing import MixingOptions, show_mixing
 from attn_cli.commands.graphs.options import GraphOptions
 from attn_cli.commands.graphs.stack import read_stack
@@ -137,15 +137,15 @@ def show_head_effects(
         _check_unused(mixing.name, _of_effects(asked, ablation, inputs) | graph.given(targets))
         show_mixing(world, inputs, compute, mixing, asked, view)
         return
-    is_of_weights = graph.is_of_weights(targets)
-    is_alone = is_of_weights and not (as_json or graph.others(targets))
+    is_of_rows = graph.is_of_rows(targets)
+    is_alone = is_of_rows and not (as_json or graph.others(targets))
     if is_alone:
-        _check_unused("--graph weights", _of_effects(asked, ablation))
+        _check_unused(f"--graph {graph.measure}", _of_effects(asked, ablation))
     reading = read_stack(world, inputs, compute, may_be_encoder=is_alone)
     if not is_alone:
         _show_effects(world, reading, inputs, asked, ablation, where, graph, view)
-    if is_of_weights:
-        write_weights_graph(world, reading, selection(inputs), asked, graph, view)
+    if is_of_rows:
+        write_rows_graph(world, reading, selection(inputs), asked, graph, view)
 
 
 def _show_effects(

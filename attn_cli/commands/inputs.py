@@ -42,6 +42,7 @@ def open_reading(
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute, is_drawn=generation is not None))
     suited = with_suited_backend(read_whole(world, source, texts, generation), selection(options))
+    world.keep(suited)
     return in_words(world, suited) if are_words else suited
 
 

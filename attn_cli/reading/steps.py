@@ -131,6 +131,15 @@ class ShownLayer:
         steps, _ = self._checked(self.layer.at(rows), chosen, {Step.WEIGHTS})
         return steps[Step.WEIGHTS]
 
+    def matrices(self, steps: Collection[Step], chosen: Sequence[int], rows: Sequence[int]) -> list[Numbers]:
+        """(H, R, S) pairwise steps that are not absent, in the given rows and over all keys, in their order.
+
+        Raises:
+            AttnError: a number is not finite.
+        """
+        found, _ = self._checked(self.layer.at(rows), chosen, steps)
+        return [found[step] for step in steps]
+
     def weight_of_sink(self, head: int, rows: Sequence[int]) -> Numbers | None:
         """(R,) what the learned sink of a head takes of the given rows; None if it has none.
 

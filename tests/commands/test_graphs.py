@@ -23,6 +23,7 @@ from attn_cli.show.graph.dot import as_dot
 from attn_cli.show.graph.graphml import as_graphml
 from attn_cli.show.graph.node_link import as_node_link
 from attn_cli.vocabulary import Kind
+from tests.support.every_type import save_twin
 from tests.support.hostile import HOSTILE
 from tests.support.language_models import MASKED, TARGETED
 from tests.support.twins import minilm
@@ -77,16 +78,17 @@ def test_edges_of_effects_are_those_of_the_answer(tmp_path: Path) -> None:
 
 
 def test_a_look_at_its_own_token_is_an_edge_of_its_own_kind(tmp_path: Path) -> None:
-    for measure in ("effects", "weights"):
+    for measure in ("effects", "weights", "norms"):
         graph = graph_of(tmp_path, "--keep", "1", "--graph", measure)
         for source, target, data in edges_of(graph, "self", "head"):
             query = 18 if target == "prediction" else graph.nodes[target]["position"]
             assert (graph.nodes[source]["position"] == query) == (data["kind"] == "self")
 
 
-def test_a_whole_graph_of_weights_is_every_matrix(tmp_path: Path) -> None:
-    graph = graph_of(tmp_path, "--keep", "1", "--graph", "weights", text="the cat sat on the mat")
-    attention = attn("inspect", "the cat sat on the mat", "-l", "all", "-s", "weights", "--json").document
+@pytest.mark.parametrize("measure", ["weights", "norms"])
+def test_a_whole_graph_of_weights_or_norms_is_every_matrix(tmp_path: Path, measure: str) -> None:
+    graph = graph_of(tmp_path, "--keep", "1", "--graph", measure, text="the cat sat on the mat")
+    attention = attn("inspect", "the cat sat on the mat", "-l", "all", "-s", measure, "--json").document
     for head in attention["attention"]:
         matrix = np.zeros((len(head["queries"]), len(head["keys"])))
         for source, target, data in edges_of(graph, "head", "self"):
@@ -94,15 +96,41 @@ def test_a_whole_graph_of_weights_is_every_matrix(tmp_path: Path) -> None:
                 (below, key), (above, query) = (map(int, end.split(".")) for end in (source, target))
                 assert (below, above) == (head["layer"], head["layer"] + 1)
                 matrix[query, key] = data["weight"]
-        np.testing.assert_allclose(matrix, head["steps"]["weights"], atol=1e-7)
+        np.testing.assert_allclose(matrix, head["steps"][measure], atol=1e-7)
     residual = [(source, target) for source, target, _ in edges_of(graph, "residual")]
     tokens = len(attention["tokens"])
     last = tokens - 1
     stream = [(f"{layer}.{at}", f"{layer + 1}.{at}") for layer in range(4) for at in range(tokens)]
     assert residual == [*stream, (f"4.{last}", "prediction")]
+    passed_on = {data.get("weight") for *_, data in edges_of(graph, "residual")}
+    assert passed_on == ({1.0} if measure == "weights" else {None})
 
 
-@pytest.mark.parametrize("measure", ["effects", "weights"])
+def test_an_edge_of_norms_has_its_weight_beside_it(tmp_path: Path) -> None:
+    norms, weights = (
+        {
+            (source, target, data["head"]): data
+            for source, target, data in edges_of(
+                graph_of(tmp_path, "--keep", "1", "--graph", measure), "head"
+            )
+        }
+        for measure in ("norms", "weights")
+    )
+    assert len(norms) == len(weights)
+    assert all(data["alpha"] == weights[edge]["weight"] for edge, data in norms.items())
+
+
+@pytest.mark.slow
+def test_norms_that_are_not_known_have_no_graph(tmp_path: Path) -> None:
+    save_twin("mpt", tmp_path)  # read through transformers
+    line = ("effects", "the cat sat", "-m", tmp_path, "-o", tmp_path / "graph.dot", "--graph")
+    status, problem, hint = refused(attn(*line, "norms"))
+    assert (status, hint) == (1, "--graph weights")
+    assert problem.startswith(f"{tmp_path.name} has no norms in layer 0: ")
+    assert attn(*line, "weights").status == 0
+
+
+@pytest.mark.parametrize("measure", ["effects", "weights", "norms"])
 def test_the_share_that_is_kept_is_stated_and_is_the_smallest(tmp_path: Path, measure: str) -> None:
     whole = graph_of(tmp_path, "--keep", "1", "--graph", measure)
     every = sorted((abs(data["weight"]) for *_, data in edges_of(whole, "head", "self")), reverse=True)
@@ -319,7 +347,7 @@ def test_a_masked_model_has_a_graph_of_weights_with_what_it_predicts(tmp_path: P
 
 
 def test_a_text_of_one_token_has_a_graph(tmp_path: Path) -> None:
-    for measure in ("effects", "weights"):
+    for measure in ("effects", "weights", "norms"):
         graph = graph_of(tmp_path, "--no-special", "--graph", measure, "--keep", "1", text="a")
         assert len(edges_of(graph, "self")) == 32
         assert not edges_of(graph, "head")
@@ -449,6 +477,16 @@ _NO_GRAPH = "applies only to a graph, and no file holds one"
             "-o x.dot --graph weights --edges 3",
             "--edges does not apply to --graph weights",
             "leave --edges out",
+        ),
+        (
+            "-o x.dot --graph words",
+            "--graph cannot be 'words': it must be one of effects, weights, norms",
+            "attn effects --help",
+        ),
+        (
+            "-o x.dot --graph norms --against x",
+            "--against does not apply to --graph norms",
+            "leave --against out",
         ),
         (
             "-o x.dot --graph weights --ablate zero",

@@ -35,6 +35,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.adapter import ADAPTER_FILES
 from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.files.weights import FORMATS, shard_names
+from attn_cli.models.hub.credentials import check_endpoint, token_to_send
 from attn_cli.models.hub.locate import (
     MAIN,
     DownloadProgress,
@@ -46,6 +47,7 @@ from attn_cli.models.hub.locate import (
     own_modules,
 )
 from attn_cli.record import record
+from attn_cli.safe_text import without_credentials
 
 _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
@@ -95,8 +97,9 @@ class _Hub:
 
     def __init__(self, name: str, revision: str | None, environment: Mapping[str, str]) -> None:
         self._name, self._revision = name, revision or MAIN
-        self._endpoint = (environment.get("HF_ENDPOINT") or _HUB).rstrip("/")
-        self._token = environment.get("HF_TOKEN") or None
+        self._endpoint = (environment.get("HF_ENDPOINT") or _HUB).strip().rstrip("/")
+        self._shown = without_credentials(self._endpoint)
+        self._named_token = environment.get("HF_TOKEN", "")
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
         self._like = partial(model_like, name, environment)
@@ -108,11 +111,13 @@ class _Hub:
             AttnError: the hub cannot be reached, has no such model, or denies access to it.
         """
         with self._translated_failures():
+            check_endpoint(self._endpoint)
+            self._token = token_to_send(self._named_token)
             config = self._remote(_CONFIG, self._revision)
             adapter = self._adapter(wanted) if wanted.adapter or config is None else []
             if config is None and not adapter:
                 problem = f"{self._name} is not a model attn can read: it has no {_CONFIG} on the hub"
-                raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+                raise AttnError(problem, f"see {self._shown}/{self._name}")
             config = config or adapter[-1]
             weights = self._weights(config.commit) if wanted.weights and not adapter else []
             files = [*weights, *self._tokenizer(config.commit), config, *adapter]
@@ -132,7 +137,7 @@ class _Hub:
                 return [*shards, index]
         names = " nor ".join(form.whole for form in FORMATS)
         problem = f"{self._name} has no weights attn can read: neither {names}"
-        raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+        raise AttnError(problem, f"see {self._shown}/{self._name}")
 
     def _adapter(self, wanted: WantedFiles) -> list[_Remote]:
         """The files of the adapter of PEFT, its configuration last; none if it is no adapter."""
@@ -143,7 +148,7 @@ class _Hub:
         weights = next((file for file in files if file), None)
         if weights is None:
             problem = f"{self._name} is an adapter without weights: neither {' nor '.join(ADAPTER_FILES)}"
-            raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+            raise AttnError(problem, f"see {self._shown}/{self._name}")
         return [weights, config]
 
     def _tokenizer(self, commit: str) -> list[_Remote]:
@@ -176,7 +181,7 @@ class _Hub:
         remote = self._remote(file, commit)
         if remote is None:
             problem = f"{self._name} is incomplete: the hub has no {file}, which the model's index names"
-            raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+            raise AttnError(problem, f"see {self._shown}/{self._name}")
         return remote
 
     def _remote(self, file: str, revision: str) -> _Remote | None:
@@ -186,7 +191,9 @@ class _Hub:
 
         url = hf_hub_url(self._name, file, revision=revision, endpoint=self._endpoint)
         try:
-            metadata = get_hf_file_metadata(url, token=self._token, timeout=_SECONDS, endpoint=self._endpoint)
+            metadata = get_hf_file_metadata(
+                url, token=self._token or False, timeout=_SECONDS, endpoint=self._endpoint
+            )
         except EntryNotFoundError:
             return None
         except HfHubHTTPError as error:
@@ -195,7 +202,8 @@ class _Hub:
             raise
         commit, etag, size = metadata.commit_hash, metadata.etag, metadata.size
         if size is None or not _is_plain(commit) or not _is_plain(etag):
-            raise AttnError(f"{self._endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
+            where = without_credentials(url)
+            raise AttnError(f"{self._shown} is not a Hugging Face hub: {where}", "check HF_ENDPOINT")
         return _Remote(file, url, str(commit), str(etag), size)
 
     def _blob(self, remote: _Remote) -> Path:
@@ -243,7 +251,7 @@ class _Hub:
     def _append(self, file: BinaryIO, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Append the missing end of the file, until it is complete or the connection breaks."""
         library, start = _library(), file.tell()
-        headers = library.build_hf_headers(token=self._token) | {"Accept-Encoding": "identity"}
+        headers = library.build_hf_headers(token=self._token or False) | {"Accept-Encoding": "identity"}
         headers["Range"] = f"bytes={start}-"
         try:
             with library.get_session().stream("GET", remote.url, headers=headers, timeout=_SECONDS) as answer:
@@ -303,7 +311,7 @@ class _Hub:
         """The error for a missing or restricted model or a missing revision; None for other errors."""
         from huggingface_hub import errors
 
-        page = f"{self._endpoint}/{self._name}"
+        page = f"{self._shown}/{self._name}"
         if isinstance(error, errors.GatedRepoError):
             problem = f"{self._name} is gated: its authors must grant you access"
             hint = f"request access at {page}, and set HF_TOKEN to a token of your account"
@@ -320,8 +328,8 @@ class _Hub:
 
     def _bad_status(self, status: int) -> AttnError:
         """The error for a response with this status."""
-        if status == _UNAUTHORISED and self._token:
-            hint = f"create a new one at {self._endpoint}/settings/tokens, or unset HF_TOKEN"
+        if status == _UNAUTHORISED and self._named_token.strip():
+            hint = f"create a new one at {self._shown}/settings/tokens, or unset HF_TOKEN"
             return AttnError("the hub rejected the token in HF_TOKEN", hint)
         return AttnError(
             f"the hub answered {status} to a request for {self._name}", "run the command again later"
@@ -382,5 +390,13 @@ def _link(blob: Path, place: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the error's message, or else its type."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """What the system says of the connection, or else the type of the error.
+
+    The message of a library is not quoted: it can contain a header with the token, or the password in a URL.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return f"[Errno {cause.errno}] {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

@@ -25,7 +25,6 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
-from attn_cli.reading.graph.effects import kept_looks
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
@@ -130,10 +129,13 @@ def _looks(
 ) -> _Looks:
     """The strongest looks of the listed heads, and those of a graph, if there is to be one."""
     assert attribution is not None, "direct effects came from it"
-    strongest = strongest_looks(attribution.looks(token, question.against), question.looks, listed)
+    all_looks = list(attribution.looks(token, question.against))
+    strongest = strongest_looks(all_looks, question.looks, listed)
     if question.keep is None:
         return strongest, None
-    return strongest, kept_looks(attribution.looks(token, question.against), question.keep, listed)
+    from attn_cli.reading.graph.effects import kept_looks  # few answers are graphs
+
+    return strongest, kept_looks(all_looks, question.keep, listed)
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:

@@ -70,6 +70,8 @@ def kept_in_words(graph: AttentionGraph) -> str:
 
 def edge_label(graph: AttentionGraph, edge: GraphEdge) -> str:
     """Which head, or what else, and its weight."""
+    if edge.weight is None:
+        return edge.name
     number = f"{edge.weight:{_SIGNED}}" if graph.measure is EdgeMeasure.EFFECTS else f"{edge.weight:.2f}"
     return f"{edge.name} {number}"
 

@@ -53,13 +53,18 @@ def _links(content: GraphContent) -> Iterator[tuple[str, str, float]]:
     logit, heads = _logit_id(content), dict.fromkeys(_of_heads(content), None)
     for edge in content.graph.edges:
         if edge.head is not None:
-            yield _token_id(content, edge), _component_id(content, edge), edge.weight
+            yield _token_id(content, edge), _component_id(content, edge), _weight(edge)
     effects = _effects(content)
     for layer, head in heads:
         yield _id(layer, head, _position(content)), logit, effects[layer, head]
     for edge in content.graph.edges:
         if edge.head is None:
-            yield _component_id(content, edge), logit, edge.weight
+            yield _component_id(content, edge), logit, _weight(edge)
+
+
+def _weight(edge: GraphEdge) -> float:
+    assert edge.weight is not None, "an effect is a number"
+    return edge.weight
 
 
 def _nodes(content: GraphContent, links: Sequence[tuple[str, str, float]]) -> Iterator[Fields]:

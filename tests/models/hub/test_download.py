@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +11,11 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub import download as downloads
-from attn_cli.models.hub.locate import DownloadProgress, Located, WantedFiles, locate_model, no_progress
-from attn_cli.models.open import fetcher
-from tests.support.local_hub import COMMIT, Hub, serving
+from attn_cli.models.hub.locate import Located, WantedFiles, locate_model
+from tests.support.hub_place import BASE, WEIGHTS, Place
+from tests.support.local_hub import COMMIT, Hub
 
-BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
-WEIGHTS = bytes(range(256)) * 40  # 10 KiB
-
-
-@pytest.fixture(autouse=True)
-def _online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go online: the tests run with HF_HUB_OFFLINE=1, which the library reads only once."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(downloads, "_CHUNK", 1024)
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    files = BASE | {"model.safetensors": WEIGHTS, "pytorch_model.bin": b"never", "vocab.json": b"older"}
-    with serving(Hub(dict(files))) as found:
-        yield found
-
-
-class Place:
-    """A cache, and the hub behind it."""
-
-    def __init__(self, home: Path, hub: Hub) -> None:
-        self.environment = {"HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint}
-        self.folder = home / "hub" / "models--org--small"
-        self.snapshot = self.folder / "snapshots" / hub.commit
-
-    def locate(
-        self,
-        name: str = "org/small",
-        revision: str | None = None,
-        watch: DownloadProgress = no_progress,
-        wanted: WantedFiles | None = None,
-    ) -> Located:
-        return locate_model(
-            name,
-            self.environment,
-            revision,
-            fetcher(self.environment, watch, wanted or WantedFiles()),
-            wanted,
-        )
-
-    @property
-    def names(self) -> set[str]:
-        """The files of the snapshot."""
-        return {each.name for each in self.snapshot.iterdir()}
-
-    def refused(self, *arguments: Any) -> tuple[str, str]:
-        with pytest.raises(AttnError) as caught:
-            self.locate(*arguments)
-        return caught.value.problem, caught.value.hint
-
-    @property
-    def blobs(self) -> list[str]:
-        """The unfinished downloads."""
-        return [each.name for each in self.folder.glob("blobs/*.incomplete")]
-
-
-@pytest.fixture
-def place(tmp_path: Path, hub: Hub) -> Place:
-    return Place(tmp_path, hub)
+pytestmark = pytest.mark.usefixtures("online")
 
 
 def test_the_cache_contains_exactly_the_needed_files_afterwards(place: Place, hub: Hub) -> None:
