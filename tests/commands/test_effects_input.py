@@ -103,7 +103,9 @@ def test_no_head_that_meets_the_conditions_is_said() -> None:
         assert found.status == 0
         assert "no head meets all --where conditions" in found.err
         assert "\nhead " not in found.out
-        assert document(STORY, *ZERO, "--where", condition)["ablation"]["heads"] == []
+        of_json = attn("effects", STORY, *ZERO, "--where", condition, "--json")
+        assert "no head meets all --where conditions" in of_json.err
+        assert of_json.document["ablation"]["heads"] == of_json.document["edges"] == []
 
 
 @pytest.mark.parametrize(
