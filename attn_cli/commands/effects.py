@@ -176,6 +176,8 @@ def _show_effects(
         _write(world, reading, heads, effects, graph, view)
     else:
         show_effects(world, reading, effects, asked.top, asked.digits, asked.theme)
+    if not effects.places:
+        world.note("no head meets all --where conditions")
     if effects.reason:
         world.note(f"no direct effects: {effects.reason}")
 
