@@ -191,6 +191,12 @@ def test_a_text_of_one_token_is_its_own_rollout() -> None:
     assert found.err.strip() == ALONE
 
 
+def test_the_first_token_of_a_causal_model_is_reached_by_itself_alone() -> None:
+    found = attn("effects", STORY, "--rollout", "--flow", "--position", "0", "--json")
+    assert found.document["mixing"]["rollout"][-1] == pytest.approx([1.0] + [0.0] * 18)
+    assert found.err.strip() == ALONE
+
+
 def test_files_have_a_line_for_each_token(tmp_path: Path) -> None:
     names = [tmp_path / name for name in ("a.json", "a.csv", "a.npz", "a.png", "a.svg")]
     outs = [word for name in names for word in ("-o", name)]
