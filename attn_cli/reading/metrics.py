@@ -137,7 +137,8 @@ class _Measuring:
         measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
         for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
-        return list(summarise_heads(measured, kind, self.number, self.heads, tokens))
+        dtype = reading.source.backend.dtype
+        return list(summarise_heads(measured, kind, self.number, self.heads, tokens, dtype))
 
 
 @record(frozen=True, slots=True)

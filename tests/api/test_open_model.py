@@ -73,6 +73,31 @@ def test_rows_columns_and_hidden_keys_are_selected_as_on_the_command_line(readin
     np.testing.assert_array_equal(same.weights, head.weights)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize("rows", [None, "-1", "1-4"])
+def test_metrics_are_as_exact_as_the_weights(dtype: str, tolerance: float, rows: str | None) -> None:
+    """The entropy, the distance, and what the first two keys get, from the weights of every head."""
+    reading = open_model(dtype=dtype).read(TEXT)
+    metrics = reading.metrics(rows=rows, on="0,1")
+    for head in reading.heads():
+        chosen = (
+            slice(None)
+            if rows is None
+            else [token.position for token in reading.head(0, 0, rows=rows).query_tokens]
+        )
+        weights = head.weights[chosen].astype(np.float64)
+        places = np.arange(len(head.weights))
+        distance = np.abs(places[chosen, None] - places)
+        expected = {
+            "entropy": -(weights * np.log(np.where(weights > 0, weights, 1))).sum(axis=-1),
+            "distance": (weights * distance).sum(axis=-1),
+            "on": weights[:, :2].sum(axis=-1),
+        }
+        for name, of_rows in expected.items():
+            found = metrics[name][head.layer, head.head]
+            assert found == pytest.approx(of_rows.mean(), rel=tolerance, abs=tolerance)
+
+
 def test_metrics_are_those_of_the_command(reading: ModelReading) -> None:
     fields = attn("heads", TEXT, "--hide", "first", "--json").document["heads"]
     metrics = reading.metrics(hide="first")

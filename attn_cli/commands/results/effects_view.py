@@ -49,7 +49,6 @@ def _show_heads(world: World, effects: "Effects", top: int, digits: int) -> None
 
     names, rows = heads_table(effects, top, digits)
     if not rows:
-        world.note("no head meets all --where conditions")
         return
     world.say("")
     numbers = range(2, len(names))
