@@ -130,7 +130,7 @@ def test_sums_of_norms_are_as_wide_as_queries_so_that_a_fused_kernel_computes_th
 ) -> None:
     """PyTorch's kernel for the CPU holds T × S numbers if values are narrower than keys."""
     seen = list[tuple[int, int]]()
-    attend = norms_module.attend
+    attend = context.attend
 
     def spied(operands: Operands) -> Any:
         seen.append((operands.queries.shape[-1], operands.values.shape[-1]))
