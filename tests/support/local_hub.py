@@ -24,6 +24,7 @@ class Hub:
     refusal: Refusal | None = None
     breaks_after: int | None = None  # bytes of an answer, until the connection is cut
     takes_ranges: bool = True
+    takes_any_revision: bool = False
     commit: str = COMMIT
     etags: dict[str, str] = field(default_factory=dict)  # where one is not the SHA-256 of the content
     endpoint: str = ""
@@ -43,7 +44,7 @@ class Hub:
         revision, _, file = rest.partition("/")
         if name != self.name:
             return 401, "RepoNotFound"
-        if revision.replace("%2F", "/") not in self.revisions:
+        if not self.takes_any_revision and revision.replace("%2F", "/") not in self.revisions:
             return 404, "RevisionNotFound"
         return self.files.get(file, (404, "EntryNotFound"))
 

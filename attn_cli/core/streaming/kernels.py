@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, widest_float
 from attn_cli.core.streaming.blocks import ACCELERATOR, CPU
 
 NOWHERE = -1e38
@@ -41,17 +41,18 @@ class Kernels:
         """(R,) the maximum of each row of `logits` (R, C)."""
         return logits.max(axis=-1)
 
-    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """(R,) the logsumexp of rows whose maximum is `peak` (R,); write the softmax (R, C) into `out`."""
-        np.subtract(logits, peak[:, None], out=out)
-        np.exp(out, out=out)
-        total = out.sum(axis=-1)
-        out /= total[:, None]
-        return peak + np.log(total)
+    def raise_powers(self, logits: Array, peak: Array, out: Array) -> Array:
+        """(R,) the sums of e^(logit - peak), which are written into `out` (R, C); `peak` is (R,).
 
-    def scale(self, weights: Array, shares: Array) -> None:
-        """Multiply each row of `weights` (R, C) by its share (R,), in place."""
-        weights *= shares[:, None]
+        In `logits` (R, C) there is the exponent then.
+        """
+        logits -= peak[:, None]
+        np.exp(logits, out=out)
+        return out.sum(axis=-1)
+
+    def scale(self, powers: Array, factors: Array) -> None:
+        """Multiply each row of `powers` (R, C) by its factor (R,), in place."""
+        powers *= factors[:, None]
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
         """(R,) the dot products of the rows of `one` and `other` (R, C); `out` (R, C) may be either."""
@@ -78,8 +79,8 @@ class Kernels:
         return tall if columns == 1 else tall.reshape(len(tall), width // columns, columns).max(axis=-1)
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
-        """(count,) the sum of `numbers` (N,) in each row; `rows` (N,) is the row of each number."""
-        return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
+        """(count,) the sum of `numbers` (N,) in each row, in float64; `rows` (N,) has the row of each."""
+        return np.bincount(rows, weights=numbers, minlength=count)
 
 
 class TorchKernels(Kernels):
@@ -106,10 +107,10 @@ class TorchKernels(Kernels):
         """(R,) the maximum of each row."""
         return logits.amax(dim=-1)
 
-    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """(R,) the logsumexp of each row; write the softmax (R, C) into `out`."""
-        self._torch.softmax(logits, -1, out=out)
-        return peak - self._torch.log(out.amax(dim=-1))
+    def raise_powers(self, logits: Array, peak: Array, out: Array) -> Array:
+        """(R,) the sums of the powers; write these into `out`, and their exponents into `logits`."""
+        logits.sub_(peak[:, None])
+        return self._torch.exp(logits, out=out).sum(dim=-1)
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
         """(R,) the dot products of the rows."""
@@ -137,9 +138,8 @@ class TorchKernels(Kernels):
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """(count,) the sum of `numbers` in each row."""
-        return self._torch.zeros(count, dtype=numbers.dtype, device=numbers.device).index_add_(
-            0, rows, numbers
-        )
+        wide = numbers.to(widest_float(numbers))
+        return self._torch.zeros(count, dtype=wide.dtype, device=wide.device).index_add_(0, rows, wide)
 
 
 def choose_kernels(like: Array) -> Kernels:

@@ -34,6 +34,7 @@ from typing import Any, BinaryIO
 from attn_cli.errors import AttnError
 from attn_cli.models.files.adapter import ADAPTER_FILES
 from attn_cli.models.files.config import ADAPTER_CONFIG
+from attn_cli.models.files.safe_paths import joined
 from attn_cli.models.files.weights import FORMATS, shard_names
 from attn_cli.models.hub.credentials import check_endpoint, token_to_send
 from attn_cli.models.hub.locate import (
@@ -61,6 +62,7 @@ _OLDER_TOKENIZERS = (
 _RELATIVE = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE | re.ASCII)
 _SECONDS = 10  # timeout for connecting and for each read
 _CHUNK = 2**20
+_LONGEST_NAME = 255  # bytes of a file's name
 _ABSENT = 404
 _PARTIAL = 206  # status of a response that honours the Range header
 _UNAUTHORISED = 401
@@ -112,6 +114,7 @@ class _Hub:
         """
         with self._translated_failures():
             check_endpoint(self._endpoint)
+            self._ref()
             self._token = token_to_send(self._named_token)
             config = self._remote(_CONFIG, self._revision)
             adapter = self._adapter(wanted) if wanted.adapter or config is None else []
@@ -125,6 +128,24 @@ class _Hub:
                 files = [*self._code(files, config.commit), *files]
             self._download(files, watch)
             return self._publish(files, config.commit)
+
+    def _ref(self) -> Path:
+        """The file that tells the commit of the revision.
+
+        Raises:
+            AttnError: no branch, tag or commit can have that name.
+        """
+        try:
+            ref = joined(self._folder / "refs", self._revision)
+        except AttnError as error:
+            raise self._no_revision() from error
+        if not self._revision.isprintable() or max(map(len, map(os.fsencode, ref.parts))) > _LONGEST_NAME:
+            raise self._no_revision()
+        return ref
+
+    def _no_revision(self) -> AttnError:
+        problem = f"{self._name} has no revision '{self._revision}' on the hub"
+        return AttnError(problem, f"see {self._shown}/{self._name}/tree/main, or leave out --revision")
 
     def _weights(self, commit: str) -> list[_Remote]:
         """The weights in the first format available, as one file or in shards; never in two formats."""
@@ -164,7 +185,7 @@ class _Hub:
         self._download(configurations, no_progress)
         with TemporaryDirectory() as place:
             for file in configurations:
-                shutil.copyfile(self._blob(file), Path(place) / file.name)
+                shutil.copyfile(self._blob(file), joined(Path(place), file.name))
             names = sorted(own_modules(Path(place)))
         modules: dict[str, _Remote] = {}
         while names:
@@ -207,7 +228,7 @@ class _Hub:
         return _Remote(file, url, str(commit), str(etag), size)
 
     def _blob(self, remote: _Remote) -> Path:
-        return self._folder / "blobs" / remote.etag
+        return joined(self._folder / "blobs", remote.etag)
 
     def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
         """Download every file that is missing, as a blob in the cache."""
@@ -217,7 +238,7 @@ class _Hub:
         total, done = sum(remote.size for remote in missing.values()), sum(sizes.values())
         (self._folder / "blobs").mkdir(parents=True, exist_ok=True)
         _check_space(self._folder, total - done)
-        locks = self._folder.parent / ".locks" / self._folder.name
+        locks = joined(self._folder.parent / ".locks", self._folder.name)
         locks.mkdir(parents=True, exist_ok=True)
         for blob, remote in missing.items():
             before = done - sizes[blob]
@@ -225,7 +246,7 @@ class _Hub:
             def arrived(size: int, remote: _Remote = remote, before: int = before) -> None:
                 watch(remote.name, before + size, total)
 
-            with lock(locks / f"{remote.etag}.lock"):
+            with lock(joined(locks, f"{remote.etag}.lock")):
                 if not blob.exists():
                     self._complete(blob, remote, arrived)
             done = before + remote.size
@@ -270,13 +291,14 @@ class _Hub:
 
     def _publish(self, files: Sequence[_Remote], commit: str) -> Path:
         """Link the files into the snapshot, the configuration last: only then does it count as a model."""
-        snapshot = self._folder / "snapshots" / commit
+        snapshot = joined(self._folder / "snapshots", commit)
         snapshot.mkdir(parents=True, exist_ok=True)
         for remote in files:
-            _link(self._blob(remote), snapshot / remote.name)
+            _link(self._blob(remote), joined(snapshot, remote.name))
         if self._revision != commit:
-            ref = self._folder / "refs" / self._revision
+            ref = self._ref()
             ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.unlink(missing_ok=True)  # a link would be written through
             ref.write_text(commit, encoding="utf-8")
         return snapshot
 
@@ -322,8 +344,7 @@ class _Hub:
             hint = "check the name (attn models lists local models)" if meant is None else f"-m {meant}"
             return AttnError(problem, f"{hint}; for a private model set HF_TOKEN")
         if isinstance(error, errors.RevisionNotFoundError):
-            problem = f"{self._name} has no revision '{self._revision}' on the hub"
-            return AttnError(problem, f"see {page}/tree/main, or leave out --revision")
+            return self._no_revision()
         return None
 
     def _bad_status(self, status: int) -> AttnError:
