@@ -17,15 +17,6 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, recording
 from attn_cli.models.bridge.captured_layer import build_layer
-from attn_cli.models.bridge.claims import (
-    FalseClaimError,
-    Held,
-    bounded_modules,
-    check_counts,
-    check_files,
-    check_sizes,
-    held_by,
-)
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import (
     build_sketch,
@@ -48,6 +39,15 @@ from attn_cli.models.bridge.plan import (
 )
 from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
 from attn_cli.models.bridge.support import read_support
+from attn_cli.models.files.claims import (
+    FalseClaimError,
+    Held,
+    bounded_modules,
+    check_counts,
+    check_files,
+    check_sizes,
+    held_by,
+)
 from attn_cli.models.files.config import read_json
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights, open_weights

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError
-from attn_cli.models.bridge import claims
+from attn_cli.models.files import claims
 from attn_cli.models.files.safe_paths import LARGEST_TEXT
 from attn_cli.models.open import open_checkpoint
 from tests.support.every_type import save_twin

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch.nn.modules.module import register_module_module_registration_hook
-
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.weights import Weights
@@ -94,6 +92,8 @@ def check_counts(values: Mapping[str, Any], held: Held) -> None:
 @contextmanager
 def bounded_modules(held: Held) -> Iterator[None]:
     """Raise `FalseClaimError` inside as soon as more modules are built than a model of these tensors has."""
+    from torch.nn.modules.module import register_module_module_registration_hook  # torch: 1.7 s
+
     count = 0
 
     def counted(*_: object) -> None:
