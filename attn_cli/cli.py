@@ -18,6 +18,7 @@ from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
+from attn_cli.safe_text import without_credentials
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -36,6 +37,7 @@ _COMMANDS = {
     "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
     "effects": ("show_head_effects", "Show what the model predicts, and what each head does to that.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
+    "report": ("write_page", "Write one interactive page with every weight of every head.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
@@ -88,10 +90,9 @@ def _loaded(name: str) -> TyperCommand:
 
     module = importlib.import_module(f"attn_cli.commands.{name}")
     function = getattr(module, _COMMANDS[name][0])
-    single = typer.Typer(rich_markup_mode=None, add_completion=False)
     text = f"{inspect.getdoc(function)}\n\nExamples:{module.EXAMPLES}"
-    single.command(name, cls=_Command, help=text)(spread(function))
-    return cast("TyperCommand", typer.main.get_command(single))
+    callback, options = spread(function)
+    return _Command(name, callback=callback, params=[*options], help=text, rich_markup_mode=None)
 
 
 app = typer.Typer(
@@ -141,7 +142,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if "_ATTN_COMPLETE" in os.environ:  # shell completion
         typer.main.get_command(app).main(prog_name="attn")
-    sys.exit(run(sys.argv[1:], World.real()))
+    world = World.real()  # lives as long as this frame, until the process ends
+    sys.exit(run(sys.argv[1:], world))
 
 
 def run(arguments: Sequence[str], world: World) -> int:
@@ -167,7 +169,7 @@ def _run(arguments: Sequence[str], world: World) -> int:
     except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
-            traceback.print_exc(file=world.stderr)
+            world.stderr.write(without_credentials(traceback.format_exc()))
         world.complain(problem, hint)
     return status
 
@@ -184,7 +186,11 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, OSError):
         return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
     problem = f"internal error in attn: {type(error).__name__}: {error}"
-    return " ".join(problem.split()), "please report it with the traceback that ATTN_DEBUG=1 shows", _CANNOT
+    return (
+        without_credentials(" ".join(problem.split())),
+        "please report it with the traceback that ATTN_DEBUG=1 shows",
+        _CANNOT,
+    )
 
 
 def _is_short_of_memory(error: Exception) -> bool:

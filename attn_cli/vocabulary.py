@@ -59,16 +59,33 @@ class Step(Term):
     WEIGHTS = "weights", "softmax of the logits: each row sums to 1, less what a learned sink takes"
     CONTEXT = "context", "the values, averaged with the weights"
     OUTPUT = "output", "the context times the head's part of W_O: what the head adds to the layer's output"
+    NORMS = "norms", "how much each key adds to the output: weight times the norm of its value times W_O"
+    NORM_SHARES = "norm-shares", "the norms, divided by the sum of their row"
+    VALUE_ZEROING = (
+        "value-zeroing",
+        "of the whole layer: 1 - cosine of its output with and without a key's values",
+    )
 
     @property
     def is_pairwise(self) -> bool:
         """Whether the step is a (T, S) matrix: one number for each pair of a query and a key."""
-        return self in {Step.SCORES, Step.BIAS, Step.MASK, Step.LOGITS, Step.WEIGHTS}
+        return self in _PAIRWISE
+
+    @property
+    def is_of_layer(self) -> bool:
+        """Whether it is what all heads of a layer do together, so that one matrix says it."""
+        return self is Step.VALUE_ZEROING
 
     @property
     def is_of_keys(self) -> bool:
         """Whether the step has a row per key rather than per query."""
         return self in {Step.KEYS, Step.VALUES}
+
+
+_PAIRWISE = {
+    *(Step.SCORES, Step.BIAS, Step.MASK, Step.LOGITS, Step.WEIGHTS),
+    *(Step.NORMS, Step.NORM_SHARES, Step.VALUE_ZEROING),
+}
 
 
 class Check(StrEnum):
@@ -143,6 +160,7 @@ class ComponentType(StrEnum):
     CONSTANT = "constant"  # shifts of norms and biases of projections, the same for every token
 
 
+_KOBAYASHI = "Kobayashi et al. 2020, arXiv:2004.10102"
 _CLARK = "Clark et al. 2019, arXiv:1906.04341"
 _OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
 _WANG = "Wang et al. 2022, arXiv:2211.00593"
@@ -150,7 +168,10 @@ _XIAO = "Xiao et al. 2023, arXiv:2309.17453"
 
 _LOOKING = "every row that may look anywhere"
 _LATER = "rows that may look at it, but the first"
-_BOTH = "every row of the two heads; a learned sink is one more key, and hidden keys together are another"
+_BOTH = (
+    "every row that is not empty in both heads; a learned sink is one more key, and hidden keys together are "
+    "another"
+)
 
 
 class Metric(Term):
@@ -249,6 +270,35 @@ class Metric(Term):
         _LOOKING,
         "attn's own; a sink's mean over i ≥ j: Gu et al. 2024, arXiv:2410.10781",
     )
+    WRITTEN = (
+        "written",
+        "how much the head writes: the norms of what keys add to its output",
+        "norm",
+        "Σ_j ‖α_ij f(x_j)‖, f(x) = (x W_V + b_V) W_O",
+        _LOOKING,
+        _KOBAYASHI,
+    )
+    WRITTEN_FIRST = (
+        "written-first",
+        "share of written that the first token adds",
+        "0 to 1",
+        "‖α_i0 f(x_0)‖ / Σ_j ‖α_ij f(x_j)‖",
+        "as for first-token",
+        _KOBAYASHI,
+    )
+    WRITTEN_ON = (
+        "written-on",
+        "share of written that the keys add that --on selects",
+        "0 to 1",
+        "Σ_j ‖α_ij f(x_j)‖ over selected j / Σ_j ‖α_ij f(x_j)‖",
+        "as for on",
+        _KOBAYASHI,
+    )
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is about what a head writes, which needs W_O, and not about its weights alone."""
+        return self in {Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
 
 
 class Pattern(Term):

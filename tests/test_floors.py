@@ -28,7 +28,7 @@ FLOORS = {
     "grid": GROUND,
     "core": GROUND,
     "core.streaming": GROUND | {"core"},
-    "answers": GROUND | {"core"},
+    "answers": GROUND | {"core", "grid"},
     "models.files": GROUND,
     "models.generation": GROUND | {"core", "models.files"},
     "models.hf_errors": GROUND,

@@ -49,6 +49,7 @@ class AblationEffects:
     method: AblationMethod
     heads: Sequence[HeadChange]
     together: HeadChange | None = None  # under the first of them; None: they were not chosen
+    heads_together: Sequence[HeadPlace] = ()
     replaced_by: str = ""  # what contexts were replaced by, in words
     keeps_patterns: bool = False
 
@@ -61,6 +62,24 @@ class LookEffect:
     key: int
     weight: float
     effect: float
+
+
+@record(frozen=True, slots=True)
+class KeptShare:
+    """How many of the heads' edges a graph has, and which share of their absolute weights."""
+
+    asked: float
+    held: float
+    kept: int
+    total: int
+
+
+@record(frozen=True, slots=True)
+class KeptLooks:
+    """The strongest looks that together hold a share of the whole."""
+
+    looks: Sequence[LookEffect]
+    share: KeptShare
 
 
 @record(frozen=True, slots=True)
@@ -78,3 +97,4 @@ class Effects:
     ablation: AblationEffects | None = None
     patterns: Mapping[HeadPlace, Pattern] = field(default_factory=dict)  # of heads that are known for one
     places: Sequence[HeadPlace] = ()  # the heads that were chosen: those of tables, looks and records
+    kept: KeptLooks | None = None  # the looks of a graph; None: none was asked for

@@ -122,6 +122,21 @@ class ShownHead:
         return self.step(Step.OUTPUT)
 
     @property
+    def norms(self) -> Array:
+        """(T, S) how much each key adds to its output: weight times the norm of its value times W^O."""
+        return self.step(Step.NORMS)
+
+    @property
+    def norm_shares(self) -> Array:
+        """(T, S) the norms, divided by the sum of their row."""
+        return self.step(Step.NORM_SHARES)
+
+    @property
+    def value_zeroing(self) -> Array:
+        """(T, S) of its whole layer: 1 - cosine of the layer's output with and without a key's values."""
+        return self.step(Step.VALUE_ZEROING)
+
+    @property
     def weight_of_sink(self) -> Array | None:
         """(T,) what a learned sink takes of each row; None if it has none."""
         sink = self._with(Step.WEIGHTS).sink

@@ -8,77 +8,40 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import generation_of, open_model, read_whole, selection, source_request
+from attn_cli.commands.graphs.asked import LOOKS, AskedOptions, prediction_place
+from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_rows_graph
+from attn_cli.commands.graphs.mixing import MixingOptions, show_mixing
+from attn_cli.commands.graphs.options import GraphOptions
+from attn_cli.commands.graphs.stack import read_stack
+from attn_cli.commands.graphs.view import View
+from attn_cli.commands.inputs import selection
 from attn_cli.commands.pictures.canvas import canvas_of, with_features
 from attn_cli.commands.pictures.heading import heading_of
 from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.effects_view import show_effects
 from attn_cli.commands.results.output import drawn, write
 from attn_cli.commands.results.progress import measuring
-from attn_cli.commands.texts import checked, text_request
+from attn_cli.commands.texts import checked
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.help.command import Topic
 from attn_cli.reading.selection import Selection
 from attn_cli.record import record
+from attn_cli.show.graph.files import GRAPHS
 from attn_cli.show.writers import PICTURES, RECORDS, Results
-from attn_cli.vocabulary import AblationMethod, Kind, Pattern, Theme
+from attn_cli.vocabulary import AblationMethod, Kind, Pattern
 
 if TYPE_CHECKING:
-    from attn_cli.answers.effects import HeadPlace
+    from attn_cli.answers.effects import Effects, HeadPlace
     from attn_cli.models.predictions import HeadEffects
     from attn_cli.reading.effects.answer import Question
+    from attn_cli.reading.effects.head_filter import EffectFilter
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
     from attn_cli.shares import PatternShare
 
-_FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
-
-
-@record(frozen=True, kw_only=True)
-class AskedOptions:
-    """Which prediction is looked at."""
-
-    topic = Topic.SHOW
-    position: Annotated[
-        str | None,
-        typer.Option(
-            "--position",
-            metavar="TOKEN",
-            help="The token after which the prediction is made: a position, or a word of the text; by "
-            "default the last. Of masked-language models, the masked token.",
-            show_default=False,
-        ),
-    ] = None
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TEXT",
-            help="The predicted token that is asked about, with the space before it; by default the "
-            "likeliest.",
-            show_default=False,
-        ),
-    ] = None
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="TEXT",
-            help="Effects on the difference between the token's logit and that of this token; by default, on "
-            "its logit less the vocabulary's mean.",
-            show_default=False,
-        ),
-    ] = None
-    edges: Annotated[
-        int, typer.Option("--edges", min=0, metavar="N", help="Number of looks that are listed.")
-    ] = 5
-    top: Annotated[
-        int, typer.Option("--top", min=0, metavar="N", help="Number of heads in the table; 0: all.")
-    ] = 10
-    digits: options.Digits = 2
-    theme: options.ThemeOption = Theme.AUTO
+_FILES = f"Write a picture ({PICTURES}), data ({RECORDS}) or a graph ({GRAPHS}) instead; may be repeated."
 
 
 @record(frozen=True, kw_only=True)
@@ -129,9 +92,9 @@ class AblationOptions:
 EXAMPLES = """
 What each head adds to the likeliest next token:
     attn effects "Tom Thumb went to sea, and Tom"
-What changes without each of them:
-    attn effects "Tom Thumb went to sea, and Tom" --ablate zero
-Two heads together, on one token against another:
+What matters most of that, as a graph for networkx and Gephi:
+    attn effects "Tom Thumb went to sea, and Tom" -o graph.graphml
+What changes without two heads, on one token against another:
     attn effects "Tom Thumb went to sea, and Tom" --against " went" --heads 2.6,2.7 --ablate zero
 """
 
@@ -141,8 +104,10 @@ def show_head_effects(
     *,
     inputs: options.ReadingOptions,
     asked: AskedOptions,
+    mixing: MixingOptions,
     ablation: AblationOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
+    graph: GraphOptions,
     as_json: options.Json = False,
     force: options.Force = False,
     picture_options: PictureOptions,
@@ -155,69 +120,135 @@ def show_head_effects(
     as they are. With --ablate, heads are switched off as well, and what changes is shown beside it: the two
     differ, because later layers read what a head writes, and both are true.
 
-    A look is one head at one of its keys; the looks with the largest direct effects are listed.
+    A look is one head at one of its keys; the looks with the largest direct effects are listed. Table, looks
+    and records are of the heads that --heads and --where select, maps and the sum of all. A graph has looks
+    as edges that lead from tokens to the prediction. --rollout and --flow ask instead how the weights of
+    all layers together lead back to the text.
     """
-    from attn_cli.reading.effects.answer import answer
-    from attn_cli.reading.known_patterns import find_known_patterns
-    from attn_cli.show import data, files
-    from attn_cli.show.effects.entry import effects_entry, head_records
+    from attn_cli.show import files
 
     _check_ablation(ablation)
-    targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    canvas = canvas_of(picture_options, targets)
+    where = _where(asked, ablation)
+    targets = files.targets(out or (), (*PICTURES, *RECORDS, *GRAPHS), force=force)
+    graph.check(targets)
+    view = View(targets, canvas_of(picture_options, targets), picture_options, as_json, force)
     compute = with_features(compute, picture_options, inputs.source.model)
-    reading, heads = _opened(world, inputs, compute)
-    question = _question(world, reading, heads, selection(inputs), asked, ablation)
-    known = find_known_patterns(reading.source, reading.kind, world.environment)
-    patterns = {} if known is None else _patterns(reading.kind, known.shares)
-    with measuring(world, "layers") as progress:
-        effects = answer(reading, heads, question, patterns, progress)
-    if as_json or targets:
-        from attn_cli.reading.document import describe_reading
-        from attn_cli.show.effects.maps import effect_maps
-        from attn_cli.show.effects.sentences import what_is_predicted
+    if not mixing.is_empty:
+        _check_unused(mixing.name, _of_effects(asked, ablation, inputs) | graph.given(targets))
+        show_mixing(world, inputs, compute, mixing, asked, view)
+        return
+    is_of_rows = graph.is_of_rows(targets)
+    is_alone = is_of_rows and not (as_json or graph.others(targets))
+    if is_of_rows:
+        unused = _of_effects(asked, ablation) if is_alone else {"--where": asked.where or None}
+        _check_unused(f"--graph {graph.measure}", unused)
+    reading = read_stack(world, inputs, compute, may_be_encoder=is_alone)
+    if not is_alone:
+        _show_effects(world, reading, inputs, asked, ablation, where, graph, view)
+    if is_of_rows:
+        write_rows_graph(world, reading, selection(inputs), asked, graph, view)
 
-        described = describe_reading(reading)
-        text_of_target = {"target_text": described["target"]} if "target" in described else {}
-        document = described | text_of_target | effects_entry(effects)
-        of_heads = described | head_records(effects)
-        grids = [[[grid]] for grid in effect_maps(effects)]
-        places = sorted({place[1:] for place in heads.places})
-        name = heading_of(world, reading, picture_options, places, what_is_predicted(effects))
-        write(
-            world, targets, PICTURES, lambda: drawn(world, grids, name, picture_options, canvas), force=force
-        )
-        of_json = {path: suffix for path, suffix in targets.items() if suffix == ".json"}
-        others = {path: suffix for path, suffix in targets.items() if suffix != ".json"}
-        write(world, of_json, RECORDS, lambda: Results(document), force=force)
-        write(world, others, RECORDS, lambda: Results(of_heads), force=force)
-        if as_json:
-            world.say(data.as_json(document))
+
+def _show_effects(
+    world: World,
+    reading: "Reading",
+    inputs: options.ReadingOptions,
+    asked: AskedOptions,
+    ablation: AblationOptions,
+    where: "EffectFilter",
+    graph: GraphOptions,
+    view: View,
+) -> None:
+    from attn_cli.reading.effects.answer import answer
+
+    heads = reading.source.effects(reading.texts)
+    question = _question(world, reading, heads, selection(inputs), asked, ablation)
+    patterns = _known_patterns(world, reading, where)
+    question = replace(
+        question,
+        heads=where.before_runs(question.heads, patterns),
+        where=where,
+        keep=graph.share if graph.is_of_effects(view.files) else None,
+    )
+    with measuring(world, "layers") as progress, hinting_at_weights(question.keep is not None):
+        effects = answer(reading, heads, question, patterns, progress)
+    if not effects.places:
+        world.note("no head meets all --where conditions")
+    if view.as_json or view.files:
+        _write(world, reading, heads, effects, graph, view)
     else:
         show_effects(world, reading, effects, asked.top, asked.digits, asked.theme)
     if effects.reason:
         world.note(f"no direct effects: {effects.reason}")
 
 
-def _opened(
-    world: World, inputs: options.ReadingOptions, compute: options.ComputeOptions
-) -> "tuple[Reading, HeadEffects]":
-    """The text as the side of the model reads it that predicts.
+def _write(
+    world: World,
+    reading: "Reading",
+    heads: "HeadEffects",
+    effects: "Effects",
+    graph: GraphOptions,
+    view: View,
+) -> None:
+    from attn_cli.reading.document import describe_reading
+    from attn_cli.show import data
+    from attn_cli.show.effects.entry import effects_entry, head_records
+    from attn_cli.show.effects.maps import effect_maps
+    from attn_cli.show.effects.sentences import what_is_predicted
 
-    Raises:
-        AttnError: the model or its weights cannot be read, or it predicts nothing that is known.
-    """
-    generation = generation_of(inputs, compute)
-    texts = text_request(world, inputs.text)
-    source = open_model(world, source_request(inputs.source, compute, is_drawn=generation is not None))
-    if inputs.kind not in {None, next(iter(source.kinds)), Kind.DECODER}:
-        raise UsageError(
-            f"--kind {inputs.kind} does not apply: effects are those of all heads", "leave it out"
-        )
-    kind = Kind.DECODER if source.has_decoder else None
-    reading = read_whole(world, source, replace(texts, kind=kind), generation)
-    reading = reading.with_suited_backend(source.card.layers)
-    return reading, reading.source.effects(reading.texts)
+    described = describe_reading(reading)
+    text_of_target = {"target_text": described["target"]} if "target" in described else {}
+    document = described | text_of_target | effects_entry(effects)
+    if graph.is_of_effects(view.files):
+        write_effects_graph(world, reading, effects, document, graph, view)
+    grids = [[[grid]] for grid in effect_maps(effects)]
+    places = sorted({place[1:] for place in heads.places})
+    name = heading_of(world, reading, view.pictures, places, what_is_predicted(effects))
+    targets, force = graph.others(view.files), view.force
+    write(
+        world, targets, PICTURES, lambda: drawn(world, grids, name, view.pictures, view.canvas), force=force
+    )
+    of_json = {path: suffix for path, suffix in targets.items() if suffix == ".json"}
+    others = {path: suffix for path, suffix in targets.items() if suffix != ".json"}
+    write(world, of_json, RECORDS, lambda: Results(document), force=force)
+    of_heads = described | head_records(effects)
+    write(world, others, RECORDS, lambda: Results(of_heads), force=force)
+    if view.as_json:
+        world.say(data.as_json(document))
+
+
+def _of_effects(
+    asked: AskedOptions, ablation: AblationOptions, inputs: options.ReadingOptions | None = None
+) -> dict[str, object]:
+    """The options that are about effects alone, by name; with `inputs` also those that choose heads."""
+    of_effects: dict[str, object] = {
+        "--against": asked.against,
+        "--where": asked.where or None,
+        "--edges": asked.edges,
+        "--ablate": ablation.ablate,
+    }
+    if inputs is None:
+        return of_effects
+    chosen = inputs.chosen
+    of_heads: dict[str, object] = {
+        "--layer": chosen.layer,
+        "--head": chosen.head,
+        "--heads": chosen.heads or None,
+    }
+    return of_heads | {"--token": asked.token} | of_effects
+
+
+def _check_unused(by: str, given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for an option that has no use beside `by`."""
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} does not apply to {by}", f"leave {option} out")
+
+
+def _where(asked: AskedOptions, ablation: AblationOptions) -> "EffectFilter":
+    from attn_cli.reading.effects.head_filter import parse_effect_filter
+
+    return parse_effect_filter(asked.where or (), is_ablated=ablation.ablate is not None)
 
 
 def _question(
@@ -237,31 +268,16 @@ def _question(
         None if text is None else find_token(source, kind, text, option) for option, text in named.items()
     )
     places = set(chosen.resolve(source.card.name, source.card.layers, reading.extent.heads))
+    listed = [place for place in heads.places if place[1:] in places]
     return Question(
-        _position(reading, heads, asked.position),
+        prediction_place(reading, asked.position, is_next=heads.is_next),
         token,
         against,
-        looks=asked.edges,
-        heads=[place for place in heads.places if place[1:] in places],
-        is_together=bool(chosen.places),
+        looks=LOOKS if asked.edges is None else asked.edges,
+        heads=listed,
+        together=listed if chosen.places else (),
         switching=_switching(world, reading, heads, ablation),
     )
-
-
-def _position(reading: "Reading", heads: "HeadEffects", typed: str | None) -> int:
-    """The place of the prediction: by default the last token, or the masked one.
-
-    Raises:
-        UsageError: it is not one token of the text, or there is no masked token.
-    """
-    from attn_cli.reading.predictions import masked_positions
-    from attn_cli.reading.token_selection.select import select_token
-
-    if typed is not None:
-        return select_token(typed, reading.query_side, "position")
-    if heads.is_next:
-        return len(reading.queries) - 1
-    return masked_positions(reading, "--position TOKEN")[0]
 
 
 def _check_ablation(options_: AblationOptions) -> None:
@@ -329,6 +345,23 @@ def _other_effects(reading: "Reading", text: str) -> "HeadEffects":
     other = replace(request, target=text) if is_target else of_text
     texts = read(reading.source, other).texts
     return reading.source.effects(texts)
+
+
+def _known_patterns(world: World, reading: "Reading", where: "EffectFilter") -> "Mapping[HeadPlace, Pattern]":
+    """The pattern that each head is known for, if it is for one.
+
+    Raises:
+        UsageError: a condition is about patterns, and the heads of the model are known for none.
+    """
+    from attn_cli.reading.known_patterns import find_known_patterns
+
+    known = find_known_patterns(reading.source, reading.kind, world.environment)
+    if known is not None:
+        return _patterns(reading.kind, known.shares)
+    if where.needs_patterns:
+        problem = f"the heads of {reading.source.card.name} are known for no pattern"
+        raise UsageError(problem, "attn heads --probe names them first")
+    return {}
 
 
 def _patterns(kind: Kind, shares: "Mapping[Place, Sequence[PatternShare]]") -> "dict[HeadPlace, Pattern]":

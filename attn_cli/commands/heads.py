@@ -255,7 +255,10 @@ def _read(
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
     names = known is None and _reads_names(request)
     with measuring(world) as progress:
-        heads = measure_heads(reading, places, progress, hidden, names=names, focus=focus)
+        is_writing = any(metric.is_written for metric in (on_map, *request.head_filter.metrics))
+        heads = measure_heads(
+            reading, places, progress, hidden, names=names, focus=focus, is_writing=is_writing
+        )
     check_looks(heads, focus)
     named = heads if known is None else known.name(heads)
     are_named = names or known is not None
@@ -292,6 +295,7 @@ def _probed(
     """
     inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
+    _check_metrics(request)
     _check_has_no_tokens(request)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
@@ -313,6 +317,14 @@ def _probed(
     on_map = request.metric or next(request.head_filter.metrics, Metric.INDUCTION)
     shown = [by_place[place] for place in places]
     return Measured(reading, places, shown, known, later if is_kept else []), on_map
+
+
+def _check_metrics(request: Request) -> None:
+    """Raise `UsageError` if what heads write is asked for with --probe, which looks for patterns."""
+    for metric in filter(None, (request.metric, *request.head_filter.metrics)):
+        if metric.is_written:
+            problem = f"--probe measures the patterns of heads, not what they write: {metric} was asked for"
+            raise UsageError(problem, "leave out --probe, or another metric")
 
 
 def _check_no_text(text: options.TextOptions) -> None:

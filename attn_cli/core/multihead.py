@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
 
 _NO_BIAS = "the layer adds no position bias"
+_NO_REST = "it is not known what the layer does after its attention"
+_NO_OUTPUT = "W^O is not known"
+_OF_OUTPUT = (Step.NORMS, Step.NORM_SHARES, Step.VALUE_ZEROING)  # steps that need W^O
 
 
 @record(frozen=True, slots=True)
@@ -98,6 +101,9 @@ class Attention:
     scale_name: str = ""  # see `MultiHeadAttention`
     rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
     opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`
+    rest: "Callable[[Attention, Callable[[Array], Array]], Array] | None" = None
+    """The output (..., T, M) of the whole layer, from some rows of this attention and from what changes their
+    contexts (H, T, D) to (..., H, T, D); None: it is not known."""
 
     @property
     def layer(self) -> "MultiHeadAttention | None":
@@ -145,6 +151,10 @@ class Attention:
     def absent(self) -> Mapping[Step, str]:
         """The steps that are missing, each with the reason."""
         without = {Step.BIAS: _NO_BIAS} if self.operands.bias is None else {}
+        if self.rest is None:
+            without[Step.VALUE_ZEROING] = _NO_REST
+        if self.projection is None or Step.OUTPUT in self.unknown:
+            without |= dict.fromkeys(_OF_OUTPUT, self.unknown.get(Step.OUTPUT, _NO_OUTPUT))
         return without | dict(self.unknown)
 
     def kv_head(self, head: int) -> int:
@@ -187,11 +197,18 @@ class Attention:
 
         is_whole = list(heads) == list(range(self.heads))
         operands = self.operands if is_whole else self.operands.select(heads)
-        if hiding is not None:
+        if hiding is None:
+            measured = measure_operands(operands, metrics, tokens, progress)
+        else:
             from attn_cli.core.shown_metrics import measure_shown  # few commands hide keys
 
-            return measure_shown(operands, metrics, tokens, hiding, progress)
-        return measure_operands(operands, metrics, tokens, progress)
+            measured = measure_shown(operands, metrics, tokens, hiding, progress)
+        if not any(metric.is_written for metric in metrics) or Step.NORMS in self.absent:
+            return measured
+        from attn_cli.core.written.norms import WrittenRows, with_written  # few commands measure it
+
+        rows = WrittenRows.of(self.operands.select(heads), self.key_norms(heads), tokens, hiding)
+        return with_written(measured, rows, metrics)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, by default of all heads."""
@@ -217,8 +234,37 @@ class Attention:
             arrays[Step.INPUT] = namespace(whole).broadcast_to(whole, (*batch, len(heads), rows, width))
         if Step.OUTPUT in names and self.projection is not None:
             arrays[Step.OUTPUT] = self.shares(traced.context, heads)
-        shown = (names - set(self.absent)) & set(arrays)
+        known = names.difference(self.absent)
+        if not known.isdisjoint(_OF_OUTPUT):
+            arrays |= self._written(known, heads, traced.weights)
+        shown = known & set(arrays)
         return {step: arrays[step] for step in Step if step in shown}
+
+    def _written(self, names: Collection[Step], heads: Sequence[int], weights: Array) -> dict[Step, Array]:
+        """Those of the `names` that tell what keys add, from the weights (H, T, S) of `heads`."""
+        arrays: dict[Step, Array] = {}
+        if Step.VALUE_ZEROING in names:
+            from attn_cli.core.written.value_zeroing import value_zeroing  # few commands ask for it
+
+            matrix = value_zeroing(self.operands, self._rest_at)[..., None, :, :]
+            arrays[Step.VALUE_ZEROING] = namespace(weights).broadcast_to(matrix, weights.shape)
+        if Step.NORMS in names or Step.NORM_SHARES in names:
+            from attn_cli.core.written.norms import shares_of_rows  # few commands ask for it
+
+            arrays[Step.NORMS] = weights * self.key_norms(heads)[..., None, :]
+            arrays[Step.NORM_SHARES] = shares_of_rows(arrays[Step.NORMS])
+        return arrays
+
+    def _rest_at(self, rows: Sequence[int], change: Callable[[Array], Array]) -> Array:
+        """(..., T, M) the output of the whole layer at these rows, with their contexts changed."""
+        assert self.rest is not None, "otherwise the step is absent"
+        return self.rest(self.at(rows), change)
+
+    def key_norms(self, heads: Sequence[int]) -> Array:
+        """(H, S) the norm of what each key adds to the output of each of `heads` if it takes all weight."""
+        from attn_cli.core.written.norms import key_norms  # few commands ask for it
+
+        return key_norms(self.operands.select(heads).values, self._slices(heads))
 
     def sink(self, heads: Sequence[int]) -> LearnedSink | None:
         """The learned sinks of `heads`; None if the layer has none."""
@@ -236,11 +282,14 @@ class Attention:
 
         The shares of all heads and the bias of W^O add up to `result`.
         """
-        assert self.projection is not None, "shares need W^O"
         xp = namespace(context)
-        size = context.shape[-1]
-        slices = [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
-        return xp.matmul(context, xp.matrix_transpose(xp.stack(slices)))
+        return xp.matmul(context, xp.matrix_transpose(xp.stack(self._slices(heads))))
+
+    def _slices(self, heads: Sequence[int]) -> list[Array]:
+        """(M, D) of each head, the columns of W^O that its contexts meet."""
+        assert self.projection is not None, "what a head adds needs W^O"
+        size = int(self.operands.values.shape[-1])
+        return [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
 
     def contexts(self) -> Array:
         """(H, T, D) each head's weighted sum of the values, computed without the other steps."""
@@ -345,7 +394,13 @@ class MultiHeadAttention:
             return Attention(x, operands, self.output, scale_name=self.scale_name)
         operands = self.operands(x, memory, mask)
         return Attention(
-            x, operands, self.output, memory=memory, scale_name=self.scale_name, opens=self.itself
+            x,
+            operands,
+            self.output,
+            memory=memory,
+            scale_name=self.scale_name,
+            opens=self.itself,
+            rest=_alone,
         )
 
     def itself(self) -> "MultiHeadAttention":
@@ -430,6 +485,11 @@ class MultiHeadAttention:
         weights = draw.normal(0.0, spread, (4, width, width)).astype(np.float32)
         query, key, value, output = (Linear(weight) for weight in weights)
         return cls(query, key, value, output, heads=heads, kv_heads=heads, mask=mask)
+
+
+def _alone(attention: Attention, change: Callable[[Array], Array]) -> Array:
+    """(..., T, M) the output of a layer that is an attention and nothing else, with its contexts changed."""
+    return attention.projected(change(attention.contexts()))
 
 
 def fused(

@@ -80,7 +80,7 @@ def choose_default_head(
         AttnError: the weights are damaged, or a step contains a number that is not finite.
     """
     window = window or reading.whole
-    label = _best_label(reading, probe)
+    label = best_label(reading, probe)
     if label is None:
         return _sharpest(reading, steps, window)
     places = [(label.layer, label.head)]
@@ -136,7 +136,7 @@ def _named(token: Token) -> str:
     return f'"{token_label(token.text)}" ({token.position})'
 
 
-def _best_label(reading: Reading, probe: StoredProbe | None) -> HeadLabel | None:
+def best_label(reading: Reading, probe: StoredProbe | None) -> HeadLabel | None:
     """The best label for a pattern that occurs in this text; None if the model has no labels."""
     known = reading.source.head_labels() if probe is None else probe.labels(reading.kind)
     labels = [label for label in known if label.kind is reading.kind]
@@ -153,7 +153,7 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
     check_heads_fit(reading, [(max(layers), 0)], steps or DEFAULT_STEPS, window)
     best: tuple[float, ShownLayer, int] | None = None
     for number, layer in run_layers(reading.of_tokens, layers):
-        sharp = _sharpness(reading.of_tokens, layer)
+        sharp = sharpness_of(reading.of_tokens, layer)
         head = int(sharp.argmax())  # argmax returns a NaN if there is one
         check_finite(bool(np.isfinite(sharp[head])), f"weights of head {number}.{head}")
         if best is None or sharp[head] > best[0]:
@@ -250,7 +250,7 @@ class _Glance:
         return KeyTokens(np.asarray([token.id for token in self._keys]), are_special(self._keys))
 
 
-def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:
+def sharpness_of(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:
     """(H,) how sharp the attention of each head is on the text, or on the first tokens of a long text."""
     queries = are_special(reading.queries)
     keys = are_special(reading.keys) if reading.kind is Kind.CROSS else None

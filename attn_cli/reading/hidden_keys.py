@@ -41,7 +41,7 @@ def hide_keys(window: Window, hiding: Hiding, steps: Collection[Step]) -> Window
         raise UsageError(
             f"--hide hides keys, and there are none in {listed}", "-s weights, or leave out --hide"
         )
-    if hiding.is_renormalized and Step.WEIGHTS not in steps:
+    if hiding.is_renormalized and not {Step.WEIGHTS, Step.NORM_SHARES} & set(steps):
         problem = f"--renormalize divides weights, and only {_listed(steps)} would be shown"
         raise UsageError(problem, "-s weights, or leave out --renormalize")
     shown = window.without(hiding)

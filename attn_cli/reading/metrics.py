@@ -13,7 +13,7 @@ from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
 from attn_cli.core.streaming.stream import RowProgress
-from attn_cli.errors import UsageError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer
 from attn_cli.reading.default_head import are_special
 from attn_cli.reading.measurement.focus import WHOLE_TEXT, Focus
@@ -22,12 +22,13 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import as_read, check_finite, run_layers, unwarned
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, Metric, Pattern
+from attn_cli.vocabulary import Kind, Metric, Pattern, Step
 
 _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 _ENABLED_BY = {
     Metric.HIDDEN: "--hide first, or other keys",
     Metric.ON: "--on 0-9, or other keys",
+    Metric.WRITTEN_ON: "--on 0-9, or other keys",
 }
 """The option without which there is no such metric."""
 
@@ -41,15 +42,18 @@ def measure_heads(
     *,
     names: bool = True,
     focus: Focus = WHOLE_TEXT,
+    is_writing: bool = False,
 ) -> list[HeadSummary]:
     """Measure the heads at `places`, in their order; layers after the last one do not run.
 
     `progress` is called with the number of query rows done and their total over all layers. If keys are
     hidden, metrics are those of the rows as they are shown, and if queries are chosen, of these alone; but
-    patterns are those of all whole rows. `names`: whether patterns are needed.
+    patterns are those of all whole rows. `names`: whether patterns are needed. `is_writing`: whether it is
+    measured too what heads write.
 
     Raises:
-        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
+        AttnError: the weights are damaged, a head's weights are not finite numbers, memory is too small, or
+            what the heads write is not known.
     """
     layers = sorted({layer for layer, _ in places})
     queries, keys = len(reading.queries), len(reading.keys)
@@ -59,10 +63,22 @@ def measure_heads(
     summaries: dict[Place, HeadSummary] = {}
     for index, (layer, attention) in enumerate(run_layers(reading.of_tokens, layers)):
         chosen = [head for at, head in places if at == layer]
-        measuring = _Measuring(reading, attention, layer, chosen, focus)
+        measuring = _Measuring(reading, attention, layer, chosen, focus, is_writing)
         found = measuring.summaries(_shifted(progress, index * rows, len(layers) * rows), hiding, names=names)
         summaries |= {(layer, head.head): head for head in found}
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
+
+
+def measure_layer(reading: Reading, number: int, layer: Layer, heads: Sequence[int]) -> list[HeadSummary]:
+    """The heads of one layer between tokens that has run, as `measure_heads` has them on the whole text."""
+    measured = _Measuring(reading, layer, number, heads, WHOLE_TEXT, is_writing=False).summaries(
+        _unseen, None, names=True
+    )
+    return with_sink_metric(measured, has_sinks=reading.extent.has_sinks)
+
+
+def _unseen(done: int, total: int) -> None:
+    """A measurement whose progress is not shown."""
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -74,11 +90,12 @@ class _Measuring:
     number: int
     heads: Sequence[int]
     focus: Focus
+    is_writing: bool
 
     def summaries(self, progress: RowProgress, hiding: Hiding | None, *, names: bool) -> list[HeadSummary]:
         """The heads, in their order."""
         kind = self.reading.kind
-        shown = self._measure(self.reading, metrics_of_kind(kind), self.focus, progress, hiding)
+        shown = self._measure(self.reading, self._metrics, self.focus, progress, hiding)
         if hiding is None and self.reading.words is None and self.focus.rows is None:
             return shown
         needed = tuple(metric for metric in metrics_of_kind(kind) if metric in NEEDED)
@@ -88,6 +105,23 @@ class _Measuring:
             replace(head, patterns=of_whole.patterns, is_renormalized=is_renormalized)
             for head, of_whole in zip(shown, whole, strict=True)
         ]
+
+    @property
+    def _metrics(self) -> tuple[Metric, ...]:
+        """What is measured of the rows that are shown.
+
+        Raises:
+            AttnError: what heads write is asked for, and not known.
+        """
+        every = metrics_of_kind(self.reading.kind)
+        if not self.is_writing:
+            return tuple(metric for metric in every if not metric.is_written)
+        absent = self.attention.absent
+        if Step.NORMS in absent:
+            name = self.reading.source.card.name
+            problem = f"{name} has no {Metric.WRITTEN} in layer {self.number}: {absent[Step.NORMS]}"
+            raise AttnError(problem, "another metric, or other layers")
+        return every
 
     def _measure(
         self,
@@ -184,7 +218,8 @@ def _why_not(reading: Reading, metric: Metric) -> str:
     if DEFINITIONS[metric].needs_hidden:
         return f"{metric} is the weight on hidden keys: no key is hidden"
     if DEFINITIONS[metric].needs_on:
-        return f"{metric} is the weight on chosen keys: no key is chosen"
+        what = "what chosen keys add" if metric.is_written else "the weight on chosen keys"
+        return f"{metric} is {what}: no key is chosen"
     if DEFINITIONS[metric].needs_sink:
         return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
     return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"

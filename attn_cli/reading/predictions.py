@@ -70,6 +70,18 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
     return Predictions(reading, predictor, places)
 
 
+def predicted_token(reading: Reading, predictor: Predictor, position: int, token: int | None) -> Prediction:
+    """What the model expects at one position: the token with this id, or the likeliest.
+
+    Raises:
+        AttnError: a logit is not a number.
+    """
+    (logits,) = predictor.logits([position])
+    check_logits(reading, position, logits)
+    expected = PlaceLogits(reading, position + predictor.is_next, logits)
+    return expected.prediction(int(logits.argmax()) if token is None else token)
+
+
 def of_decoder(reading: Reading) -> Reading:
     """The reading with the kind of attention whose queries predict; no text for a decoder is an empty one."""
     if not reading.source.has_decoder:

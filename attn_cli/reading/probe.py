@@ -144,7 +144,8 @@ def reading_of(source: Source, plan: ProbePlan) -> Reading:
 
 def _measured(attention: Layer, layer: int, kind: Kind, keys: KeyTokens) -> RowMetrics:
     """The metrics of all heads of a layer; the special tokens at the end are not rows that count."""
-    measured = attention.measure(range(attention.heads), metrics_of_kind(kind), keys)
+    metrics = [metric for metric in metrics_of_kind(kind) if not metric.is_written]
+    measured = attention.measure(range(attention.heads), metrics, keys)
     for head, is_finite in enumerate(measured.are_finite):
         check_finite(bool(is_finite), f"weights of head {layer}.{head}")
     assert keys.special is not None, "known for every model"

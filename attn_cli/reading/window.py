@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
 
+POOLED = frozenset({Step.WEIGHTS, Step.NORMS, Step.NORM_SHARES})
+"""The steps of which blocks can be shown as one number."""
+
 FEW_ROWS = 20
 """Rows of a long text that a terminal lists, unless rows are chosen."""
 
@@ -125,8 +128,8 @@ def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window
     matrices = [step for step in asked if step.is_pairwise]
     if not matrices:
         return entire
-    if asked != (Step.WEIGHTS,):
-        other = next((step for step in matrices if step is not Step.WEIGHTS), Step.WEIGHTS)
+    if not set(asked) <= POOLED:
+        other = next((step for step in matrices if step not in POOLED), matrices[0])
         raise _too_large(entire, other, ", or only -s weights, which are pooled")
     return Window(entire.queries, entire.keys, entire.rows, entire.columns, max(1, most))
 
@@ -134,6 +137,6 @@ def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window
 def _too_large(window: Window, step: Step, otherwise: str) -> UsageError:
     rows, columns = len(window.rows), len(window.columns)
     megabytes = rows * columns * (1 if step is Step.MASK else 4) / 2**20
-    verb = "is" if step in {Step.BIAS, Step.MASK} else "are"
+    verb = "is" if step in {Step.BIAS, Step.MASK, Step.VALUE_ZEROING} else "are"
     problem = f"{step} of {rows:,} × {columns:,} tokens {verb} too large: {megabytes:,.0f} MB per head"
     return UsageError(problem, f"--rows 0-{max(1, LARGEST // columns) - 1}{otherwise}")

@@ -149,3 +149,6 @@ RECORDS = FileKind({".json": _json, ".npz": _records_npz, ".csv": _records_csv})
 
 EXPLANATIONS = FileKind({".md": _markdown, ".txt": _text, ".json": _page_json})
 """The arithmetic of one weight, as a page or as numbers."""
+
+PAGE_SUFFIX = (".html",)
+"""An interactive page; `show/page/` writes it while layers run."""

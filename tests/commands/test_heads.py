@@ -22,7 +22,8 @@ from tests.support.worlds import attn, attn_in_terminal, refused, world
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 CARD = "names come from the model's card; from this text: --no-probe\n"
 WORDS = ["kind", "layer", "head", "pattern", "score", "rows", "patterns"]
-WITHOUT_SINK = [metric for metric in Metric if metric not in {Metric.SINK, Metric.HIDDEN, Metric.ON}]
+OF_OPTIONS = {Metric.SINK, Metric.HIDDEN, Metric.ON, Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
+WITHOUT_SINK = [metric for metric in Metric if metric not in OF_OPTIONS]
 ONCE = "the cat sat on a mat"
 
 

@@ -126,6 +126,9 @@ class Translator:
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         return shift_right(START, words(text))
 
+    def plain_tokens(self, text: str, _kind: Kind) -> tuple[Token, ...]:
+        return words(text)
+
     def token_text(self, index: int, _kind: Kind) -> str:
         return str(index)
 
@@ -327,7 +330,9 @@ def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
     assert found["metrics"] == [
-        metric for metric in metrics_of_kind(kind) if metric not in {Metric.SINK, Metric.HIDDEN, Metric.ON}
+        metric
+        for metric in metrics_of_kind(kind)
+        if not (metric in {Metric.SINK, Metric.HIDDEN, Metric.ON} or metric.is_written)
     ]
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
@@ -348,7 +353,7 @@ def test_cross_attention_weighs_the_first_token_and_what_is_received_over_all_it
 )
 def test_what_cross_attention_lacks_is_refused(option: tuple[str, str]) -> None:
     problem = "cross attention has no induction: its queries and keys are different texts"
-    hint = "one of entropy, largest, first-token, special, received"
+    hint = "one of entropy, largest, first-token, special, received, written, written-first"
     assert refused(attn("heads", *LINE, "--kind", "cross", *option)) == (2, problem, hint)
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _NAMED = 2  # words in a remark; if there are more, they are counted
 _LONGEST = 24  # characters of a word in a remark
-_MERGED = frozenset({Step.WEIGHTS, Step.MASK})
+_MERGED = frozenset({Step.WEIGHTS, Step.MASK, Step.NORMS, Step.NORM_SHARES})
 
 
 def word_steps(steps: tuple[Step, ...] | None) -> tuple[Step, ...]:
-    """The steps to show; those of words are weights, by default, and the mask.
+    """The steps to show; those of words are weights, by default, norms and the mask.
 
     Raises:
         UsageError: another step is requested with `--words`.

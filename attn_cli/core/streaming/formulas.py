@@ -1,7 +1,8 @@
-"""The four kinds of formula a metric can have, evaluated on blocks of rows or full matrices.
+"""The kinds of formula a metric can have, evaluated on blocks of rows or full matrices.
 
-They are a function of the softmax's statistics, a weighted sum over all keys, the weight on some pairs, and
-the weight a key receives. R rows, C columns of a block; rows are counted from its first.
+They are a function of the softmax's statistics, a weighted sum over all keys, the weight on some pairs, the
+weight a key receives, and norms of what is written, which need W^O. R rows, C columns of a block; rows are
+counted from its first.
 """
 
 from collections.abc import Callable
@@ -69,4 +70,8 @@ class WeightReceived:
     """Σ_i α_ij: a number per key instead of per row."""
 
 
-Formula: TypeAlias = SoftmaxFormula | WeightedSum | WeightOnPairs | WeightReceived
+class NormWritten:
+    """Σ_j ‖α_ij f(x_j)‖ or a share of it: not of weights alone, so `core.written.norms` computes it."""
+
+
+Formula: TypeAlias = SoftmaxFormula | WeightedSum | WeightOnPairs | WeightReceived | NormWritten

@@ -15,6 +15,7 @@ from attn_cli.core.arrays import Array, Booleans, Indices, device_of, namespace
 from attn_cli.core.streaming.formulas import (
     Coefficients,
     Formula,
+    NormWritten,
     SoftmaxFormula,
     SoftmaxRows,
     WeightedSum,
@@ -50,16 +51,21 @@ class Definition:
         return isinstance(self.formula, WeightReceived)
 
     @property
+    def is_of_weights(self) -> bool:
+        """Whether weights tell it, and not what the head writes with them."""
+        return not isinstance(self.formula, NormWritten)
+
+    @property
     def skips_first_row(self) -> bool:
         """Whether the first row says nothing, as of weights on certain tokens unless the user chose them."""
         return self.nearest_keys is not None and not self.needs_on
 
     def applies_to(self, tokens: KeyTokens) -> bool:
-        """Whether the tokens have the information it needs."""
+        """Whether the tokens have the information it needs, and weights tell it."""
         lacks_ids = self.needs_ids and tokens.ids is None
         lacks_special = self.needs_special and tokens.special is None
         lacks_keys = (self.needs_hidden and tokens.hidden is None) or (self.needs_on and tokens.on is None)
-        return not (lacks_ids or lacks_special or lacks_keys)
+        return self.is_of_weights and not (lacks_ids or lacks_special or lacks_keys)
 
 
 def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
@@ -217,5 +223,8 @@ DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
             WeightOnPairs(_followers), _nearest_follower, needs_ids=True, needs_one_text=True
         ),
         Metric.RECEIVED: Definition(WeightReceived()),
+        Metric.WRITTEN: Definition(NormWritten()),
+        Metric.WRITTEN_FIRST: Definition(NormWritten(), lambda _, rows: (np.zeros_like(rows),)),
+        Metric.WRITTEN_ON: Definition(NormWritten(), _nearest_on, needs_on=True),
     }
 )

@@ -13,6 +13,7 @@ from attn_cli.core.attention import Operands, Trace, trace
 from attn_cli.core.streaming.eligible_rows import Sees, find_eligible_rows, sees_by_matrix, sees_by_rule
 from attn_cli.core.streaming.formulas import (
     Formula,
+    NormWritten,
     SoftmaxFormula,
     SoftmaxRows,
     WeightedSum,
@@ -152,6 +153,8 @@ class _Matrices:
                 return self._on_pairs(formula)
             case WeightReceived():
                 return self.weights.sum(axis=-2)
+            case NormWritten():
+                raise AssertionError("it is not measurable here: weights alone do not tell it")
 
     @property
     def _rows(self) -> range:

@@ -53,13 +53,13 @@ class ResidualStream:
 
     def layers(self) -> Iterator[tuple[Block, Decomposition]]:
         """Each layer, and the stream (P, M) before its norm, run lazily."""
-        stream = self._embedded()
+        stream = self.embedded()
         for block in self.model.blocks(self.inputs, self.memory, self.places):
             stream = stream.as_computed(self._at_places(block.x))
             yield block, stream
             stream = self.after(block, stream)
 
-    def _embedded(self) -> Decomposition:
+    def embedded(self) -> Decomposition:
         """The embeddings, which enter the first layer."""
         model, names = self.model, self.model.spec.embeddings
         terms = [(which, self._at_places(term)) for which, term in model.embeddings(self.inputs)]

@@ -213,7 +213,7 @@ class Transformer:
             query=query,
             key=key,
             value=value,
-            output=self._linear(spec.output, layer, spec.width, spec.heads * spec.head_size),
+            output=self.output_weights(layer),
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             scale=spec.scale(layer),
@@ -259,7 +259,7 @@ class Transformer:
         """The layer's cross-attention, which has no position information."""
         spec = self.spec
         query, key, value = self._projections(cross.projections, layer)
-        output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
+        output = self.output_weights(layer, is_cross=True)
         return MultiHeadAttention(
             query,
             key,
@@ -270,6 +270,14 @@ class Transformer:
             scale=spec.scale(layer),
             scale_name=spec.scale_name,
         )
+
+    def output_weights(self, layer: int, *, is_cross: bool = False) -> Linear:
+        """W^O of a layer's self-attention, or of its cross-attention."""
+        spec, part = self.spec, self.spec.output
+        if is_cross:
+            assert spec.cross is not None, "the spec of a decoder has cross-attention"
+            part = spec.cross.output
+        return self._linear(part, layer, spec.width, spec.heads * spec.head_size)
 
     def _projections(self, parts: Projections, layer: int) -> tuple[Linear, Linear, Linear]:
         spec = self.spec
@@ -298,7 +306,13 @@ class Transformer:
         opens = self.keeping("cross", layer, partial(self._cross_attention, cross, layer))
         past = None if cached is None else cached.of_memory[layer]
         attention: Attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
-        return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
+        return replace(
+            attention,
+            stream=x,
+            input_norm=norm,
+            opens=cache(opens) if cached is None else None,
+            rest=None if cached is not None else partial(_rest_after_cross, self, layer),
+        )
 
     def add_cross_attention(
         self, layer: int, cross_attention: Attention, edit: "Edit | None" = None
@@ -457,6 +471,7 @@ class OpenText:
             is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
             input_norm=None if spec.residual_is_normed else norm,
             opens=cache(opens) if past is None else None,
+            rest=None if past is not None else partial(_rest, model, layer, x, self.memory),
         )
         changes = changes or _UNCHANGED
         shown = attention if changes.watch is None else changes.watch(attention)
@@ -529,6 +544,23 @@ def _apply_output_weights(attention: Attention, edit: Edit | None) -> Array:
     """
     contexts = attention.contexts()
     return attention.projected(contexts if edit is None else edit(contexts))
+
+
+def _rest(
+    model: Transformer, layer: int, x: Array, memory: Memory | None, attention: Attention, edit: Edit
+) -> Array:
+    """(..., T, M) the layer's output with other contexts, at some rows of its self-attention.
+
+    The layer reads `x` (T, M).
+    """
+    entering = x if attention.rows is None else taken(x, attention.rows, -2)
+    return Block(model, layer, entering, attention, memory, changes=Changes(edit)).leaving
+
+
+def _rest_after_cross(model: Transformer, layer: int, attention: Attention, edit: Edit) -> Array:
+    """(..., T, M) the same of its cross-attention."""
+    x = model.add_cross_attention(layer, attention, edit)
+    return model.add_feed_forward(layer, x, model.feed_forward(layer, x, x))
 
 
 def _apply_gate(activation: Callable[[Array], Array], both: Array, size: int) -> Array:

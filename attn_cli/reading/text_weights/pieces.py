@@ -51,8 +51,9 @@ def _pieces(text: str, tokens: Sequence[Token]) -> Iterator[Piece]:
 def _spans(text: str, tokens: Sequence[Token]) -> Iterator[_Span]:
     """The characters of each token, joined where tokens share a character; and tokens without any."""
     yield from (_Span(token.start, token.start, (token,)) for token in tokens if token.end <= token.start)
+    firsts, ends = dict[int, int](), dict[int, int]()
     own = sorted(
-        (_whole_characters(text, token) for token in tokens if token.end > token.start),
+        (_whole_characters(text, token, firsts, ends) for token in tokens if token.end > token.start),
         key=lambda span: (span.start, span.tokens[0].position),
     )
     joined: _Span | None = None
@@ -65,14 +66,24 @@ def _spans(text: str, tokens: Sequence[Token]) -> Iterator[_Span]:
     yield from () if joined is None else (joined,)
 
 
-def _whole_characters(text: str, token: Token) -> _Span:
-    """The characters of a token without the white space around them, with the marks that belong to them."""
+def _whole_characters(text: str, token: Token, firsts: dict[int, int], ends: dict[int, int]) -> _Span:
+    """The characters of a token without the white space around them, with the marks that belong to them.
+
+    `firsts` and `ends` keep where characters begin and end: one may have thousands of marks, each a token.
+    """
     start, end = token.start, token.end
     written = text[start:end]
     if written.strip():
         start, end = start + len(written) - len(written.lstrip()), end - len(written) + len(written.rstrip())
-    while is_inside_character(text, start):
-        start -= 1
-    while is_inside_character(text, end):
-        end += 1
-    return _Span(start, end, (token,))
+    return _Span(_edge(text, start, -1, firsts), _edge(text, end, 1, ends), (token,))
+
+
+def _edge(text: str, place: int, step: int, known: dict[int, int]) -> int:
+    """The nearest place in this direction that is not inside a character."""
+    passed = list[int]()
+    while place not in known and is_inside_character(text, place):
+        passed.append(place)
+        place += step
+    edge = known.get(place, place)
+    known.update(dict.fromkeys(passed, edge))
+    return edge

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from attn_cli.reading.words.words import Words
 
 _NUMBERS = 1 << 21  # weights of tokens that are held at once: 8 MB, and a few times that with their steps
-_WHY = "words have weights only"
+_WHY = "words have weights and norms only"
+_MERGED = frozenset({Step.MASK, Step.WEIGHTS, Step.NORMS, Step.NORM_SHARES})
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -65,8 +66,10 @@ class WordLayer:
 
     @property
     def absent(self) -> Mapping[Step, str]:
-        """Every step but weights and mask."""
-        return {step: _WHY for step in Step if step not in {Step.WEIGHTS, Step.MASK}}
+        """Every step that is not merged, and norms if the layer does not have them."""
+        of_tokens = self.layer.absent
+        lacking = {step: of_tokens[step] for step in _MERGED if step in of_tokens}
+        return {step: _WHY for step in Step if step not in _MERGED} | lacking
 
     def kv_head(self, head: int) -> int:
         """Which key/value head the query head `head` reads."""
@@ -86,10 +89,26 @@ class WordLayer:
         raise AssertionError(_WHY)
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
-        """The weights and the mask, if wanted, each (H, P, W); weights are NaN if a logit is not finite."""
+        """Weights, norms and the mask, if wanted, each (H, P, W); NaN if a logit is not finite."""
         rows = self.rows(heads)
         shown = {Step.MASK: np.broadcast_to(rows.mask, rows.weights.shape), Step.WEIGHTS: rows.weights}
-        return {step: array for step, array in shown.items() if step in wanted}
+        if {Step.NORMS, Step.NORM_SHARES} & set(wanted):
+            shown |= self._norms(heads)
+        lacking = self.absent
+        return {step: array for step, array in shown.items() if step in wanted and step not in lacking}
+
+    def _norms(self, heads: Sequence[int]) -> dict[Step, Floats]:
+        """The norms of words and the shares of their rows, if the layer has norms: merged as weights are."""
+        from attn_cli.core.written.norms import shares_of_rows  # few commands ask for it
+
+        of_tokens = self.layer.steps(heads, {Step.NORMS})
+        if Step.NORMS not in of_tokens:
+            return {}
+        mask, queries = to_numpy(self.layer.mask), Groups.of(self.queries)
+        sink = self.layer.sink(heads)  # counts rows that may look nowhere, as for weights
+        of_sink = None if sink is None else to_numpy(sink.weights)
+        norms = merged_rows(to_numpy(of_tokens[Step.NORMS]), mask, queries, self.keys, of_sink).weights
+        return {Step.NORMS: norms, Step.NORM_SHARES: shares_of_rows(norms)}
 
     def sink(self, heads: Sequence[int]) -> LearnedSink | None:
         """The learned sinks of `heads`: a logit that differs between rows has none of its own for a word."""
@@ -121,20 +140,31 @@ class WordLayer:
         from attn_cli.reading.words.measure import measure_words  # few commands measure
 
         total = len(self.queries)
-        return measure_words(
+        measured = measure_words(
             self.blocks(heads),
             metrics,
             tokens,
             hiding,
             lambda done, _: None if progress is None else progress(done, total),
         )
+        if not any(metric.is_written for metric in metrics) or Step.NORMS in self.absent:
+            return measured
+        from attn_cli.core.written.norms import WrittenRows, with_written  # few commands measure it
+
+        spans, wanted = self._spans(len(heads)), {Step.NORMS, Step.WEIGHTS}
+        rows = [
+            WrittenRows.of_matrices(steps[Step.NORMS], steps[Step.WEIGHTS], tokens, hiding)
+            for steps in (self.at(block).steps(heads, wanted) for block in spans)
+        ]
+        return with_written(measured, WrittenRows.joined(rows), metrics)
 
     def blocks(self, heads: Sequence[int]) -> Iterator[tuple[int, WordRows]]:
         """The rows in blocks, each after the number of its first row."""
-        first = 0
-        for last in self._ends(len(heads)):
-            yield first, self.at(range(first, last)).rows(heads)
-            first = last
+        return ((block.start, self.at(block).rows(heads)) for block in self._spans(len(heads)))
+
+    def _spans(self, heads: int) -> Iterator[range]:
+        """The rows of each block."""
+        return (range(*ends) for ends in pairwise([0, *self._ends(heads)]))
 
     def _ends(self, heads: int) -> Iterator[int]:
         """Where blocks end: at most `_NUMBERS` weights of tokens in each, or one word."""

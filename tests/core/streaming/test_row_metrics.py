@@ -22,6 +22,7 @@ from tests.support.made_heads import IDS, TOKENS, looking_at
 
 EVERY = tuple(Metric)
 NOT_HERE = {Metric.RECEIVED, Metric.SINK, Metric.HIDDEN, Metric.ON}  # not of rows; of sinks and chosen keys
+NOT_HERE |= {metric for metric in Metric if metric.is_written}  # not of weights alone
 
 
 def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
@@ -128,7 +129,7 @@ def test_every_metric_is_defined() -> None:
 
 def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
     both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
-    both |= {Metric.SINK, Metric.HIDDEN, Metric.ON}
+    both |= {Metric.SINK, Metric.HIDDEN, Metric.ON, Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
     assert set(metrics_of_kind(Kind.CROSS)) == both
     assert metrics_of_kind(Kind.SELF) == EVERY
 

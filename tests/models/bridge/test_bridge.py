@@ -10,12 +10,14 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import numpy.typing as npt
 import pytest
 import safetensors.torch
 import torch
 import transformers
 
 from attn_cli.core.arrays import to_numpy
+from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
@@ -34,6 +36,8 @@ pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transfo
 
 TEXT = "the cat sat on the mat and the mat sat on the cat"
 UNSEEN = "only the softmax of this family can be observed"
+
+Numbers = npt.NDArray[np.floating]
 
 # Seen at most, over all families: 4e-7, the rounding of another order of sums.
 CLOSE = 2e-5
@@ -123,7 +127,10 @@ def test_the_contexts_of_a_model_that_applies_its_sink_late_are_its_own(
     found = source(saved("granite_swa"))
     theirs = eager(saved("granite_swa"), ids_of(found.tokens(TEXT, None))).attentions
     for layer, returned in zip(layers(found, Kind.SELF), theirs, strict=True):
-        assert not layer.absent.keys() - {Step.BIAS}  # the output too: our contexts are the model's
+        assert not layer.absent.keys() - {
+            Step.BIAS,
+            Step.VALUE_ZEROING,
+        }  # the output too: our contexts are the model's
         ours = to_numpy(layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS])
         assert np.abs(ours - returned[0].numpy()).max() > 0.1
         np.testing.assert_allclose(weights_of(layer), returned[0].numpy(), atol=CLOSE)
@@ -156,10 +163,22 @@ def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
         skip_if_unseen(layer)
         heads = range(layer.heads)
         step = {key: to_numpy(value) for key, value in layer.steps(heads, list(Step)).items()}
-        assert set(Step) - set(step) == set(layer.absent) <= {Step.BIAS}
+        assert set(Step) - set(step) == set(layer.absent) <= {Step.BIAS, Step.VALUE_ZEROING}
+        assert layer.opened is not None
+        written = step[Step.WEIGHTS][..., None] * shares_of_keys(layer.opened, step[Step.VALUES])
+        np.testing.assert_allclose(written.sum(axis=-2), step[Step.OUTPUT], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(written, axis=-1), step[Step.NORMS], rtol=0, atol=1e-5)
         np.testing.assert_allclose(step[Step.WEIGHTS] @ step[Step.VALUES], step[Step.CONTEXT], atol=1e-5)
         products = step[Step.QUERIES] @ step[Step.KEYS].swapaxes(-1, -2)
         np.testing.assert_allclose(products * layer.scale, step[Step.SCORES], atol=1e-4)  # of scores up to 50
+
+
+def shares_of_keys(attention: Attention, values: Numbers) -> Numbers:
+    """(H, 1, S, M) what each key would add to the output of a head if it took all weight."""
+    assert attention.projection is not None
+    weight, size = to_numpy(attention.projection.weight), values.shape[-1]
+    slices = [weight[:, head * size : (head + 1) * size].T for head in range(attention.heads)]
+    return np.stack([of_head @ each for of_head, each in zip(values, slices, strict=True)])[:, None]
 
 
 def skip_if_unseen(layer: Layer) -> None:

@@ -137,7 +137,7 @@ def test_the_output_is_shown_if_our_contexts_agree_with_the_models(dtype: torch.
         close = layer_seen(dtype, context_times=times, context_apart=near * times)
         assert Step.OUTPUT not in close.absent
         apart = layer_seen(dtype, context_times=times, context_apart=far * times)
-        assert {Step.OUTPUT} == set(apart.absent) - set(close.absent)
+        assert {Step.OUTPUT, Step.NORMS, Step.NORM_SHARES} == set(apart.absent) - set(close.absent)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -1,49 +1,52 @@
 """Splits the logits of one position by what wrote them, and a head's part by the keys that it looks at.
 
 Elhage et al. 2021, "A mathematical framework for transformer circuits": the residual stream is a sum, and the
-final norm is linear once its statistics, those of the whole stream, are held fixed. N components, H heads,
-S keys, M features of the model, V tokens; float64.
+final norm is linear once its statistics, those of the whole stream, are held fixed. So a logit is read in one
+direction of the stream, and what a component adds is its part in that direction. N components, H heads,
+D features per head, M features of the model, V tokens; sums in float64.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, Exact, exact
-from attn_cli.core.attention import trace
-from attn_cli.core.decomposition import Decomposition, pulled_back
+from attn_cli.core.decomposition import Component, Decomposition, pulled_back
 from attn_cli.core.layers import LayerNorm, RmsNorm
-from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
-from attn_cli.models.native.effects.directions import Directions
+from attn_cli.models.native.effects.directions import Direction, Directions
+from attn_cli.models.native.effects.written import AttentionRow, Written, written_by
 from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.native.transformer import Inputs, Memory
 from attn_cli.models.predictions import Looks, Parts
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 
 @record(frozen=True, slots=True, eq=False)
-class _Row:
-    """The attention of one layer, with the query at the position alone."""
+class _Reading:
+    """How a logit reads the stream, and what each row of attention writes through W^O."""
 
-    kind: Kind
-    layer: int
-    attention: Attention
+    direction: Direction  # of the stream after the final norm
+    in_stream: Exact  # (M,) the same of the stream before it
+    results: Sequence[Exact]  # for each row, (M,) the direction in which its result is read
+    heads: Sequence[Exact]  # for each row, (H, D) that in which the contexts of its heads are
 
 
 @record(frozen=True, eq=False)
 class NativeAttribution:
-    """The stream at one position, in parts, and the language head that reads it."""
+    """What all components write at one position, and the language head that reads it."""
 
     head: NativeHead
     output: Array  # (1, M) of the last layer, before the final norm
-    stream: Decomposition  # (N, 1, M) before the final norm
-    rows: Sequence[_Row]
+    embedded: Decomposition  # (N, 1, M) what enters the first layer
+    layers: Sequence[Written]
+    kind: Kind  # of the model's self-attention
+    _readings: dict[tuple[int, int | None], _Reading] = field(default_factory=dict)  # by what is asked
 
     @cached_property
     def logits(self) -> Exact:
@@ -70,11 +73,13 @@ class NativeAttribution:
         Raises:
             AttnError: the head is not linear.
         """
-        direction = self._directions.of(token, against)
-        normed = self.stream.normed(self._final_norm)
-        effects = normed.parts[:, 0, :] @ direction.vector
-        constant = float(normed.constant[0] @ direction.vector) + direction.constant
-        return Parts(normed.components, effects, constant)
+        reading = self._reading(token, against)
+        found = [*self._parts(reading)]
+        constant = float(self.embedded.constant[0] @ reading.in_stream) + reading.direction.constant
+        shift = self._final_norm.shift if isinstance(self._final_norm, LayerNorm) else None
+        if shift is not None:
+            constant += float(exact(shift) @ reading.direction.vector)
+        return Parts([each for each, _ in found], np.array([effect for _, effect in found]), constant)
 
     def looks(self, token: int, against: int | None) -> Iterator[Looks]:
         """The same of each head's keys, layer by layer.
@@ -82,21 +87,56 @@ class NativeAttribution:
         Raises:
             AttnError: the head is not linear.
         """
-        direction = self._directions.of(token, against)
-        in_stream = pulled_back(direction.vector, self._final_norm, self.stream.whole[0])
-        for row in self.rows:
-            yield _looks(row, self._read_of_result(row, in_stream))
+        reading = self._reading(token, against)
+        for row, read in zip(self._rows, reading.heads, strict=True):
+            yield row.looks(read)
 
-    def _read_of_result(self, row: _Row, in_stream: Exact) -> Exact:
+    def _parts(self, reading: _Reading) -> Iterator[tuple[Component, float]]:
+        """Each component with what it adds, in the order in which they write."""
+        embedded = self.embedded
+        yield from zip(embedded.components, embedded.parts[:, 0] @ reading.in_stream, strict=True)
+        reads = iter(zip(reading.results, reading.heads, strict=True))
+        for layer, written in enumerate(self.layers):
+            for row in written.rows:
+                yield from self._of_row(row, *next(reads))
+            component = Component(ComponentType.FEED_FORWARD, self.kind, layer)
+            yield component, float(written.fed_forward @ reading.in_stream)
+
+    def _of_row(self, row: AttentionRow, result: Exact, read: Exact) -> Iterator[tuple[Component, float]]:
+        """What each head of a layer adds, and the bias of W^O."""
+        for head, effect in enumerate(row.effects(read)):
+            yield Component(ComponentType.HEAD, row.kind, row.layer, head), float(effect)
+        if row.bias is not None:
+            yield Component(ComponentType.OUTPUT_BIAS, row.kind, row.layer), float(row.bias @ result)
+
+    def _reading(self, token: int, against: int | None) -> _Reading:
+        """How what is asked reads the stream, worked out once.
+
+        Raises:
+            AttnError: the head is not linear.
+        """
+        if (token, against) not in self._readings:
+            direction = self._directions.of(token, against)
+            in_stream = pulled_back(direction.vector, self._final_norm, exact(self.output)[0])
+            results = [self._read_of_result(row, in_stream) for row in self._rows]
+            heads = [row.read_of_contexts(read) for row, read in zip(self._rows, results, strict=True)]
+            self._readings[token, against] = _Reading(direction, in_stream, results, heads)
+        return self._readings[token, against]
+
+    def _read_of_result(self, row: AttentionRow, in_stream: Exact) -> Exact:
         """The direction (M,) in which the result of a layer's attention is read, before its own norm."""
         spec = self.head.model.spec
         if row.kind is Kind.CROSS:
             return in_stream
-        scaled, part = in_stream * spec.residual_scale, spec.attention_result_norm
-        if part is None:
+        scaled = in_stream * spec.residual_scale
+        if row.result is None:
             return scaled
-        norm = self.head.model.norm(part, row.layer, spec.width)
-        return pulled_back(scaled, norm, exact(row.attention.result())[0])
+        norm = self.head.model.norm(spec.attention_result_norm, row.layer, spec.width)
+        return pulled_back(scaled, norm, row.result)
+
+    @property
+    def _rows(self) -> list[AttentionRow]:
+        return [row for written in self.layers for row in written.rows]
 
     @cached_property
     def _directions(self) -> Directions:
@@ -118,29 +158,16 @@ def attribute(
     """
     model = language_head.model
     _check_additive(model.spec)
-    stream, rows = ResidualStream(model, inputs, [position], kind, memory), list[_Row]()
-    for block, entering in stream.layers():
-        rows.append(_Row(kind, block.layer, block.attention.at([position])))
-        if model.spec.cross is not None:
-            rows.append(_Row(Kind.CROSS, block.layer, block.cross_attention.at([position])))
-        last = block, entering
-    ended = stream.after(*last)
-    output = last[0].leaving[..., position : position + 1, :]
-    return NativeAttribution(language_head, output, ended, rows)
+    layers = list[Written]()
+    for block in model.blocks(inputs, memory, [position]):
+        layers.append(written_by(model, block, kind, position))
+        last = block
+    output = last.leaving[..., position : position + 1, :]
+    embedded = ResidualStream(model, inputs, [position], kind, memory).embedded()
+    return NativeAttribution(language_head, output, embedded, layers, kind)
 
 
 def _check_additive(spec: Spec) -> None:
     if not spec.is_pre_norm or spec.residual_is_normed:
         problem = "what its components write does not add up to its logits: it normalises each layer's sum"
         raise AttnError(f"{spec.type}: {problem}", "--ablate zero, which needs no sum")
-
-
-def _looks(row: _Row, read: Exact) -> Looks:
-    """What each key adds through each head, whose result is read in this direction (M,)."""
-    attention = row.attention
-    assert attention.projection is not None, "a native layer has W^O"
-    weights = exact(trace(attention.operands).weights)[:, 0, :]
-    of_heads = (read @ exact(attention.projection.weight)).reshape(attention.heads, -1)
-    values = exact(attention.operands.values)
-    of_keys = np.stack([values[attention.kv_head(head)] @ each for head, each in enumerate(of_heads)])
-    return Looks(row.kind, row.layer, weights, weights * of_keys)

@@ -1,0 +1,75 @@
+"""All heads of a text, for a view that shows every weight of them: layers come one after the other.
+
+H query heads, T queries, S keys; of a long text the rows and columns are blocks of tokens.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.answers.shaded_text import Piece
+from attn_cli.record import record
+from attn_cli.shares import PatternShare
+from attn_cli.vocabulary import Kind, Metric, Pool
+
+if TYPE_CHECKING:
+    from attn_cli.grid import Head
+
+Weights = npt.NDArray[np.floating]
+
+
+@record(frozen=True, slots=True)
+class ReportText:
+    """A text whose tokens are queries, keys or both."""
+
+    name: str  # what it is called: the text, the decoder's text
+    labels: Sequence[str]  # of the tokens
+    ids: Sequence[int]
+    special: Sequence[int]  # the positions of tokens that are not text
+    written: Sequence[int]  # the positions of those that the model wrote
+    pieces: Sequence[Piece]
+
+
+@record(frozen=True, slots=True, eq=False)
+class ReportedLayer:
+    """All heads of one layer."""
+
+    layer: int
+    weights: Weights  # (H, T, S)
+    mask: npt.NDArray[np.bool_]  # (T, S) true where the query may look
+    sink: Weights | None  # (H, T) what learned sinks take; None: the layer has none
+    metrics: Sequence[Mapping[Metric, float | None]]  # of each head
+    patterns: Sequence[PatternShare | None]  # what gives each head its name
+    sharpness: Sequence[float]  # how clearly each head selects distant tokens
+    clearest: Callable[[int], tuple[int, int]]  # the query and the key that show best what a head does
+
+
+@record(frozen=True, slots=True, eq=False)
+class ReportedKind:
+    """One kind of attention; its layers run as they are iterated over, once."""
+
+    kind: Kind
+    queries: int  # which text the queries are tokens of
+    keys: int
+    layers: Sequence[int]
+    heads: int  # of each layer
+    cells: tuple[int, int]  # how many queries and keys each number covers
+    pool: Pool  # what the number is of them
+    metric: Metric  # the one to begin with
+    known_head: tuple[int, int] | None  # the layer and head to begin with; None: the sharpest
+    run: Callable[[], Iterator[ReportedLayer]]
+    exact: "Callable[[], Sequence[Head]]"  # the heads kept with all steps, known once the layers have run
+
+
+@record(frozen=True, slots=True, eq=False)
+class Report:
+    """A text as a model reads it, with all of its attention."""
+
+    model: Mapping[str, object]  # what the JSON object says of the model and of how it ran
+    headline: Sequence[str]
+    notes: Sequence[str]  # what to know before trusting the numbers
+    remarks: Sequence[str]  # on what the page leaves out
+    texts: Sequence[ReportText]
+    kinds: Sequence[ReportedKind]

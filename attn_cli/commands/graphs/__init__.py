@@ -1,0 +1,1 @@
+"""How graphs of attention are asked for and written, and what is read off them: rollout and flow."""

@@ -1,0 +1,125 @@
+"""`attn report`: one self-contained, interactive page with every weight of every head."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_reading, selected_places
+from attn_cli.commands.results.output import headline, kind_of
+from attn_cli.commands.results.progress import measuring
+from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
+from attn_cli.record import record
+from attn_cli.show.writers import PAGE_SUFFIX
+
+if TYPE_CHECKING:
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Place
+
+_BITS = (8, 12)
+
+
+@record(frozen=True, slots=True)
+class PageOptions:
+    """What is kept of the heads."""
+
+    topic = Topic.SHOW
+    heads: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--heads",
+            metavar="L.H,L.H",
+            help="Keep all steps of these heads too, in full precision: 0.1,3.4. The page begins with the "
+            "first of them.",
+            show_default=False,
+        ),
+    ] = None
+    bits: Annotated[
+        int,
+        typer.Option(
+            "--bits",
+            metavar="8|12",
+            help="Bits of each weight: 8 (largest error 0.002) or 12 (0.00013, and about three times as "
+            "large). The page states its error.",
+        ),
+    ] = 8
+
+
+EXAMPLES = """
+Every head of the bundled model on one page:
+    attn report "the cat sat and the cat sat" -o cat.html
+One head with all its steps, in full precision:
+    attn report "the cat sat and the cat sat" --heads 2.6 -o head.html
+"""
+
+
+def write_page(
+    world: World,
+    *,
+    text: options.TextOptions,
+    generation: options.GenerationOptions,
+    source: options.SourceOptions,
+    kind: options.KindOption = None,
+    page: PageOptions,
+    out: Annotated[list[Path] | None, options.out("The page to write: .html; may be repeated.")] = None,
+    force: options.Force = False,
+    compute: options.ComputeOptions,
+) -> None:
+    """Write one interactive page with every weight of every head.
+
+    It is opened in a browser: a map of layers by heads, the matrix of a head, the text shaded
+    by where a token looks or who looks at it, and each row with its numbers. The page is one file that needs
+    neither a network nor a server. Press ? on it for its keys.
+
+    Of an encoder-decoder model with a text for the decoder, the page has encoder, decoder and
+    cross-attention; --kind selects one of them. If a text is long, the page has the largest weight of each
+    block of tokens, and says so.
+    """
+    if not out:
+        raise UsageError("no file was given for the page", "-o page.html")
+    if page.bits not in _BITS:
+        raise UsageError(f"--bits {page.bits}: weights are kept with 8 or 12 bits", "--bits 8 or --bits 12")
+    from attn_cli.models.cores import granted_cores
+    from attn_cli.reading.report.report import report_of  # NumPy: 0.1 s
+    from attn_cli.show import files
+    from attn_cli.show.page.writing import page_of
+
+    targets = files.targets(out, PAGE_SUFFIX, force=force)
+    inputs = options.ReadingOptions(
+        text=text, generation=generation, source=source, chosen=options.HeadOptions(), kind=kind
+    )
+    reading = open_reading(world, inputs, compute)
+    exact = _exact(world, reading, page.heads)
+    with measuring(world, "layers") as progress:
+        report = report_of(
+            reading,
+            is_chosen=kind is not None,
+            exact=exact,
+            bits=page.bits,
+            environment=world.environment,
+            headline=[
+                phrase for phrase in headline(reading) if kind is not None or phrase != kind_of(reading)
+            ],
+            progress=progress,
+        )
+        content = page_of(report, page.bits, granted_cores())
+    for remark in report.remarks:
+        world.note(remark)
+    for path in targets:
+        files.write(path, content, force=force)
+        world.fact(f"wrote {path}: {len(content) / 1e6:.2f} MB")
+
+
+def _exact(world: World, reading: "Reading", named: Sequence[str] | None) -> "Sequence[Place]":
+    """The heads whose steps are kept in full; none if none are named.
+
+    Raises:
+        UsageError: there is no such head.
+    """
+    from attn_cli.reading.selection import Selection
+
+    return selected_places(world, reading, Selection(places=tuple(named))) if named else ()

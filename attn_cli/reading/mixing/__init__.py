@@ -1,0 +1,1 @@
+"""How the weights of all layers lead from a position back to the tokens of the text."""

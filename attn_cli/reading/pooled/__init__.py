@@ -1,0 +1,1 @@
+"""Steps of long texts, pooled over blocks."""

@@ -1,0 +1,145 @@
+"""A text with all of its attention for a page: every kind that the model has, and the head to begin with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+
+from attn_cli import __version__
+from attn_cli.analysis.head_filter import parse_head_filter
+from attn_cli.answers.report import Report, ReportedKind, ReportText
+from attn_cli.models.tokens.token import Token
+from attn_cli.reading.default_head import best_label
+from attn_cli.reading.known_patterns import find_known_patterns
+from attn_cli.reading.metrics import choose_metric
+from attn_cli.reading.probe_store import read_probe
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.extent import PageExtent
+from attn_cli.reading.report.layers import LayerProgress, ReportRun
+from attn_cli.reading.selection import Place
+from attn_cli.reading.text_weights.pieces import pieces_of
+from attn_cli.reading.token_selection.text_side import TextSide
+from attn_cli.vocabulary import Kind, Pool
+
+_OF_TARGET = {Kind.DECODER, Kind.CROSS}
+
+
+def readings_of(reading: Reading, *, is_chosen: bool) -> list[Reading]:
+    """The reading for each kind of attention that the text has; only its own if that `is_chosen`."""
+    if is_chosen or not reading.texts.target:
+        return [reading]
+    return [replace(reading, kind=kind) for kind in reading.source.kinds]
+
+
+def report_of(
+    reading: Reading,
+    *,
+    is_chosen: bool,
+    exact: Sequence[Place],
+    bits: int,
+    environment: Mapping[str, str],
+    headline: Sequence[str],
+    progress: LayerProgress,
+) -> Report:
+    """The report of a reading; layers run when it is written.
+
+    `exact`: heads of the first kind whose steps are kept in full; `bits`: of each other weight.
+
+    Raises:
+        AttnError: the text is too long, or a layer does not fit into free memory.
+    """
+    readings = readings_of(reading, is_chosen=is_chosen)
+    extent = PageExtent.of(readings, bits, exact)
+    runs = list(_runs(readings, extent, exact, environment, progress))
+    for run in runs:
+        run.check_memory()
+    source = reading.source
+    model = {
+        "attn": __version__,
+        "model": asdict(source.card),
+        "engine": source.engine,
+        "library": source.backend.name,
+        "device": source.backend.device,
+        "dtype": source.backend.dtype.value,
+        "text": reading.request.text,
+        "pair": reading.request.pair,
+        "target": reading.request.target,
+    }
+    notes = [*reading.notes, *source.remarks]
+    kinds = [_kind(run) for run in runs]
+    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds)
+
+
+def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:
+    for run in runs:
+        if run.cells != (1, 1):
+            size = f"{len(run.reading.queries):,} × {len(run.reading.keys):,}"
+            blocks = f"{run.cells[0]:,} × {run.cells[1]:,}"
+            kind = "" if run.reading.kind is Kind.SELF else f" of {run.reading.kind} attention"
+            yield f"the page has the largest weight of each block of {blocks}{kind}: {size} are too many"
+
+
+def _runs(
+    readings: Sequence[Reading],
+    extent: PageExtent,
+    exact: Sequence[Place],
+    environment: Mapping[str, str],
+    progress: LayerProgress,
+) -> Iterator[ReportRun]:
+    total = sum(len(reading.extent.layers) for reading in readings)
+    before = 0
+    for index, reading in enumerate(readings):
+        known = find_known_patterns(reading.source, reading.kind, environment)
+        label = best_label(reading, read_probe(reading.source, reading.kind, environment))
+        begin = None if label is None else (label.layer, label.head)
+        kept = () if index else exact
+        watch = partial(_shifted, progress, before, total)
+        yield ReportRun(reading, extent.most, known, kept, kept[0] if kept else begin, watch, {})
+        before += len(reading.extent.layers)
+
+
+def _shifted(progress: LayerProgress, before: int, total: int, done: int, _: int) -> None:
+    """`progress` for one kind of several."""
+    progress(before + done, total)
+
+
+def _kind(run: ReportRun) -> ReportedKind:
+    reading = run.reading
+    return ReportedKind(
+        kind=reading.kind,
+        queries=int(reading.kind in _OF_TARGET),
+        keys=int(reading.kind is Kind.DECODER),
+        layers=list(reading.extent.layers),
+        heads=reading.extent.heads,
+        cells=run.cells,
+        pool=Pool.MAX,
+        metric=choose_metric(reading, None, parse_head_filter((), None)),
+        known_head=run.begin,
+        run=run.run,
+        exact=run.exact_heads,
+    )
+
+
+def _texts(reading: Reading) -> list[ReportText]:
+    """The text, and the decoder's if it has one."""
+    request = reading.request
+    parts = (request.text,) if request.pair is None else (request.text, request.pair)
+    texts = [_text(TextSide(reading.tokens, parts, "the text"))]
+    if reading.texts.target:
+        texts.append(_text(TextSide(reading.texts.target, (request.target or "",), "the decoder's text")))
+    return texts
+
+
+def _text(side: TextSide) -> ReportText:
+    tokens = side.tokens
+    return ReportText(
+        side.name,
+        labels=[token.name for token in tokens],
+        ids=[token.id for token in tokens],
+        special=_where(tokens, "special"),
+        written=_where(tokens, "generated"),
+        pieces=pieces_of(side),
+    )
+
+
+def _where(tokens: Sequence[Token], name: str) -> list[int]:
+    return [place for place, token in enumerate(tokens) if getattr(token, name)]

@@ -1,0 +1,1 @@
+"""Shows how much of each token reaches a position through all layers."""

@@ -1,0 +1,43 @@
+"""One self-contained HTML page with every weight of every head of a text: `attn report`.
+
+Python side, one idea each:
+
+- `cells.py` numbers of one head as bytes: quantised or float32, only where the query may look;
+- `payload.py` the lines of all heads, compressed by threads while the next layer runs;
+- `document.py` the metadata, as one JSON object; `table.py` one head for readers without scripts;
+- `script.py` the modules of `script/` as one inline script, in the order of their imports;
+- `writing.py` the template, the style sheet, the script with its hash, and both data blocks as one file.
+
+The page's data are two blocks. `<script type="application/json" id="about">` is the object of
+`document.py`. `<script type="text/plain" id="weights">` has one line per entry: base64 of a raw deflate
+stream (RFC 1951). Entries are numbered from 0 and referred to by number:
+
+- a head: `kind.first + index of its layer in kind.layers * kind.heads + head`. The stream has one number for
+  every visible cell of the (T, S) matrix, column after column, then, if its layer has a learned sink, T
+  numbers that the sink takes. A number is `round(weight * 255)` in a byte; with 12 bits
+  `round(weight * 4095)`, first the upper 8 bits of all numbers, then the lower 4, two in a byte, the first
+  one in its upper half;
+- a mask: which cells are visible, as bits, column after column, the first one in the highest bit.
+  `kind.masks` has its entry for each layer; layers with the same mask share it;
+- a step of an exact head: float32, the four bytes of all numbers one after the other, the lowest first: all
+  lowest bytes, then all second bytes, and so on. Pairwise steps have the visible cells as above, others all
+  numbers row after row. `exact[i].steps` names the entry and the shape of each.
+
+Of a long text a cell is the largest weight of a block of `kind.cells` queries and keys.
+
+Modules of the page, in `script/`; those further down import only those above them:
+
+Each becomes a function that returns its exports, so that names of modules cannot collide; `main.js` gives
+the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.state` and `attn.change(part)`.
+
+- `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
+- `heads.js` the weights of a head: matrix, mask, sink, exact steps; kept for the last ones asked for;
+- `state.js` what is shown, as one object with listeners, and as the fragment of the address;
+- `colours.js` from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
+- `overview.js` the layer × head map and the thumbnails; `matrix.js` one head's matrix; `text.js` the text,
+  shaded; `row.js` the chosen row, sorted; `keys.js` the keyboard; `main.js` starts them.
+
+A view is a function that draws the state into its element; it registers itself with `onChange`, writes only
+by `change`, and creates text only as `textContent`. A new view is a new module, an element in `page.html` and
+an import in `main.js`.
+"""

@@ -1,0 +1,129 @@
+"""The metadata of a page: the model, the texts, the kinds of attention and their metrics, as one object."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attn_cli.answers.report import Report, ReportText
+from attn_cli.answers.shaded_text import Piece
+from attn_cli.grid import Head
+from attn_cli.safe_text import label, printable
+from attn_cli.show.page.payload import PackedKind
+from attn_cli.vocabulary import Metric, Step
+
+FORMAT = 1
+"""The number of the format that `show/page/__init__.py` describes."""
+
+_LONGEST = 60  # characters of a label
+_LONGEST_PIECE = 400  # characters of a piece of the text
+_DIGITS = 5  # of a metric: more than a view shows
+
+
+def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: float) -> dict[str, object]:
+    """Everything that the page knows, except the numbers of its heads."""
+    begin = kinds[0].telling
+    query, key = begin.clearest
+    return {
+        "page": FORMAT,
+        **report.model,
+        "headline": list(report.headline),
+        "notes": list(report.notes),
+        "bits": bits,
+        "error": error,
+        "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},
+        "texts": [_text(text) for text in report.texts],
+        "kinds": [_kind(kind) for kind in kinds],
+        "metrics": {metric: [metric.explanation, metric.unit] for metric in _metrics(kinds)},
+        "exact": [_exact(head, entries) for kind in kinds for head, entries in kind.exact],
+    }
+
+
+def as_block(document: Mapping[str, object]) -> str:
+    """The object as JSON that no parser of HTML takes for anything else."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 is escaped too
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def shown_label(text: str) -> str:
+    """The label of a token: no longer than a view has room for."""
+    return _cut(label(text), _LONGEST)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _text(text: ReportText) -> dict[str, object]:
+    return {
+        "name": text.name,
+        "labels": [shown_label(one) for one in text.labels],
+        "ids": list(text.ids),
+        "special": list(text.special),
+        "written": list(text.written),
+        "pieces": [_piece(piece) for piece in text.pieces],
+    }
+
+
+def _piece(piece: Piece) -> list[object]:
+    """The piece as it is shown, the positions of its tokens, and 1 for a mark of no text."""
+    if not piece.tokens and not piece.is_mark:
+        return [_spaced(piece.text)]
+    shown = label(piece.text) if piece.is_mark else _spaced(piece.text, is_token=True)
+    return [_cut(shown, _LONGEST_PIECE), list(piece.tokens), *([1] if piece.is_mark else [])]
+
+
+def _spaced(text: str, *, is_token: bool = False) -> str:
+    """Printable text whose lines end where they did; a token that is a line end is seen as one."""
+    return "\n".join(map(printable, text.split("\n"))) if not is_token else _with_line_ends(text)
+
+
+def _with_line_ends(text: str) -> str:
+    return printable(text).replace("⏎", "⏎\n")
+
+
+def _kind(packed: PackedKind) -> dict[str, object]:
+    kind = packed.kind
+    return {
+        "kind": kind.kind,
+        "queries": kind.queries,
+        "keys": kind.keys,
+        "layers": list(kind.layers),
+        "heads": kind.heads,
+        "cells": list(kind.cells),
+        "pool": kind.pool,
+        "first": packed.first,
+        "masks": list(packed.masks),
+        "sinks": [int(has_sink) for has_sink in packed.sinks],
+        "metric": kind.metric,
+        "metrics": _columns(packed.metrics),
+        "patterns": [
+            None if share is None else [share.pattern, _short(share.share), share.rows]
+            for share in packed.patterns
+        ],
+    }
+
+
+def _columns(metrics: Sequence[Mapping[Metric, float | None]]) -> dict[str, list[float | None]]:
+    """The value of each head, metric by metric."""
+    return {metric: [_short(of_head[metric]) for of_head in metrics] for metric in metrics[0]}
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
+
+
+def _metrics(kinds: Sequence[PackedKind]) -> Iterator[Metric]:
+    measured = {metric for kind in kinds for metric in kind.metrics[0]}
+    return (metric for metric in Metric if metric in measured)
+
+
+def _exact(head: Head, entries: Mapping[Step, int]) -> dict[str, Any]:
+    return {
+        "kind": head.kind,
+        "layer": head.layer,
+        "head": head.head,
+        "kv_head": head.kv_head,
+        "scale": head.scale,
+        "absent": dict(head.absent),
+        "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
+    }

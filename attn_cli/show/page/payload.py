@@ -1,0 +1,165 @@
+"""The lines of all heads of a page, compressed by threads while the next layer runs."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+import numpy as np
+
+from attn_cli.answers.report import ReportedKind, ReportedLayer, Weights
+from attn_cli.grid import Head
+from attn_cli.record import record
+from attn_cli.shares import PatternShare
+from attn_cli.show.page.cells import Bits, PackedHead, pack_exact, pack_head, pack_mask
+from attn_cli.vocabulary import Metric, Step
+
+_WAITING = 2  # layers whose weights are held at once: one that is compressed, one that is computed
+
+
+@record(frozen=True, slots=True, eq=False)
+class TellingHead:
+    """The head that a page begins with."""
+
+    layer: int
+    head: int
+    weights: Weights  # (T, S)
+    mask: Bits
+    sink: Weights | None
+    sharpness: float
+    clearest: tuple[int, int]  # the query and the key to begin with
+
+
+@record(frozen=True, slots=True, eq=False)
+class PackedKind:
+    """What the metadata say of the heads of one kind."""
+
+    kind: ReportedKind
+    first: int  # the line of its first head
+    masks: Sequence[int]  # of each layer: the line of its mask
+    sinks: Sequence[bool]
+    metrics: Sequence[dict[Metric, float | None]]  # of each head
+    patterns: Sequence[PatternShare | None]
+    telling: TellingHead
+    exact: Sequence[tuple[Head, dict[Step, int]]]  # heads with all steps: the line of each
+
+
+class Payload:
+    """Collects the lines; `threads` compress them."""
+
+    def __init__(self, bits: int, threads: int) -> None:
+        self.bits, self.error = bits, 0.0
+        self._lines = list[bytes]()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="attn-page")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def text(self) -> bytes:
+        """All lines."""
+        return b"\n".join(self._lines)
+
+    def add(self, kind: ReportedKind) -> PackedKind:
+        """Run all layers of this kind and add their heads, masks and exact steps.
+
+        Raises:
+            AttnError: the weights are damaged, or a number is not finite.
+        """
+        first, masks = len(self._lines), _Masks()
+        facts = _Facts(kind)
+        for packed in self._packed(facts.noted(layer, masks) for layer in kind.run()):
+            self._lines.append(packed.line)
+            self.error = max(self.error, packed.error)
+        of_layers = [len(self._lines) + index for index in masks.indices]
+        self._lines += masks.lines
+        exact = [(head, self._exact(head)) for head in kind.exact()]
+        assert facts.telling is not None, "there is a layer"
+        return PackedKind(
+            kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact
+        )
+
+    def _packed(self, layers: Iterable[ReportedLayer]) -> Iterator[PackedHead]:
+        """The heads of the layers, in their order."""
+        waiting = deque[list[Future[PackedHead]]]()
+        for layer in layers:
+            waiting.append([self._pool.submit(pack_head, *one, self.bits) for one in _heads_of(layer)])
+            if len(waiting) > _WAITING:
+                yield from (packed.result() for packed in waiting.popleft())
+        for futures in waiting:
+            yield from (packed.result() for packed in futures)
+
+    def _exact(self, head: Head) -> dict[Step, int]:
+        """The line of each step."""
+        mask = head.mask if head.mask is not None else np.ones(_size(head), dtype=bool)
+        entries = {}
+        for step, numbers in head.steps.items():
+            entries[step] = len(self._lines)
+            self._lines.append(pack_exact(np.asarray(numbers), mask if step.is_pairwise else None))
+        return entries
+
+
+def _size(head: Head) -> tuple[int, int]:
+    return len(head.queries), len(head.keys)
+
+
+def _heads_of(layer: ReportedLayer) -> Iterator[tuple[Weights, Bits, Weights | None]]:
+    for head, weights in enumerate(layer.weights):
+        yield weights, layer.mask, None if layer.sink is None else layer.sink[head]
+
+
+class _Masks:
+    """The different masks of some layers; few models have more than two."""
+
+    def __init__(self) -> None:
+        self.lines, self.indices = list[bytes](), list[int]()
+
+    def add(self, mask: Bits) -> None:
+        line = pack_mask(mask)
+        if line not in self.lines:
+            self.lines.append(line)
+        self.indices.append(self.lines.index(line))
+
+
+class _Facts:
+    """What is known of the heads of one kind, and the one to begin with."""
+
+    def __init__(self, kind: ReportedKind) -> None:
+        self._kind = kind
+        self.sinks, self.telling = list[bool](), None
+        self.metrics = list[dict[Metric, float | None]]()
+        self.patterns = list[PatternShare | None]()
+
+    telling: TellingHead | None
+
+    def noted(self, layer: ReportedLayer, masks: _Masks) -> ReportedLayer:
+        """The layer, noted down."""
+        masks.add(layer.mask)
+        self.sinks.append(layer.sink is not None)
+        self.metrics += [dict(metrics) for metrics in layer.metrics]
+        self.patterns += layer.patterns
+        head = self._best(layer)
+        if head is not None:
+            sink = None if layer.sink is None else layer.sink[head]
+            self.telling = TellingHead(
+                layer.layer,
+                head,
+                layer.weights[head],
+                layer.mask,
+                sink,
+                sharpness=layer.sharpness[head],
+                clearest=layer.clearest(head),
+            )
+        return layer
+
+    def _best(self, layer: ReportedLayer) -> int | None:
+        """The head of this layer to begin with; None: another layer has it."""
+        known = self._kind.known_head
+        if known is not None:
+            return known[1] if known[0] == layer.layer else None
+        head = int(np.argmax(layer.sharpness))
+        is_best = self.telling is None or layer.sharpness[head] > self.telling.sharpness
+        return head if is_best else None

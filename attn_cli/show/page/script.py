@@ -1,0 +1,39 @@
+"""The modules of the page as one script in the order of their imports: browsers load none from disk."""
+
+import re
+from graphlib import TopologicalSorter
+from importlib.resources import files
+
+_IMPORT = r'^import (\{[^}]*\}) from "\./([a-z_]+)\.js";$'
+_EXPORT = r"^export (?=(?:async )?(?:const|function) (\w+))"
+_FIRST = "main"
+
+
+def whole_script() -> str:
+    """Every module that `main.js` needs, each once, after those that it imports."""
+    sources = _sources()
+    needed = {name: {module for _, module in _imports(source)} for name, source in sources.items()}
+    return "\n".join(_as_function(name, sources[name]) for name in TopologicalSorter(needed).static_order())
+
+
+def _sources() -> dict[str, str]:
+    sources, needed = dict[str, str](), [_FIRST]
+    while needed:
+        name = needed.pop()
+        if name not in sources:
+            sources[name] = (files("attn_cli.show.page") / "script" / f"{name}.js").read_text("utf-8")
+            needed += [module for _, module in _imports(sources[name])]
+    return sources
+
+
+def _imports(source: str) -> list[tuple[str, str]]:
+    """The names that are imported, in braces, and the module that they are from."""
+    return re.findall(_IMPORT, source, re.MULTILINE)
+
+
+def _as_function(name: str, source: str) -> str:
+    """The module as a function that returns what it exports: its other names stay its own."""
+    exported = re.findall(_EXPORT, source, re.MULTILINE)
+    body = re.sub(_IMPORT, r"const \1 = $\2;", source, flags=re.MULTILINE)
+    body = re.sub(_EXPORT, "", body, flags=re.MULTILINE)
+    return f"const ${name} = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();"

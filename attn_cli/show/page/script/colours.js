@@ -1,0 +1,46 @@
+// From a number between 0 and 1 to a colour: one hue from paper to ink, in light and dark.
+
+const RAMPS = {
+  light: [[255, 255, 255], [214, 230, 244], [139, 184, 220], [53, 120, 182], [13, 56, 110]],
+  dark: [[24, 26, 31], [28, 58, 92], [37, 106, 163], [104, 170, 222], [222, 240, 255]],
+};
+const LEVELS = 256;
+const system = window.matchMedia("(prefers-color-scheme: dark)");
+const tables = {};
+
+export const themeOf = (state) => state.theme || (system.matches ? "dark" : "light");
+
+/** Tell `listener` when the system turns light or dark. */
+export const onSystemTheme = (listener) => system.addEventListener("change", listener);
+
+function mixed(ramp, part) {
+  const at = part * (ramp.length - 1);
+  const low = Math.min(Math.floor(at), ramp.length - 2);
+  return ramp[low].map((from, channel) => Math.round(from + (ramp[low + 1][channel] - from) * (at - low)));
+}
+
+/** The 256 colours of a theme, as red, green and blue. */
+export function ramp(theme) {
+  tables[theme] ??= Array.from({ length: LEVELS }, (_, level) => mixed(RAMPS[theme], level / (LEVELS - 1)));
+  return tables[theme];
+}
+
+/** The same as pixels of an `ImageData` seen as 32-bit numbers, on little-endian machines: all of today's. */
+export function pixels(theme) {
+  tables[`${theme} pixels`] ??= Uint32Array.from(
+    ramp(theme),
+    ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0,
+  );
+  return tables[`${theme} pixels`];
+}
+
+const levelOf = (part) => Math.round(Math.min(Math.max(part, 0), 1) * (LEVELS - 1));
+
+/** The colour of a number from 0 to 1, for a style. */
+export const colour = (part, theme) => `rgb(${ramp(theme)[levelOf(part)].join(" ")})`;
+
+/** The colour of text on it. */
+export function ink(part, theme) {
+  const [red, green, blue] = ramp(theme)[levelOf(part)];
+  return red * 0.299 + green * 0.587 + blue * 0.114 > 140 ? "#14161a" : "#ffffff";
+}

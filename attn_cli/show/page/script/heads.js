@@ -1,0 +1,106 @@
+// The weights of heads: which cells are visible, and the number in each; kept for the last heads asked for.
+import { about } from "./page.js";
+import { inflate, inflateExact } from "./entries.js";
+
+const MOST_KEPT = 64 << 20; // bytes of matrices
+const most = 2 ** about.bits - 1;
+const heads = new Map();
+const masks = new Map();
+
+/** T and S: how many rows and columns the matrices of a kind have. */
+export function sizeOf(kind) {
+  const { queries, keys, cells } = about.kinds[kind];
+  return [queries, keys].map((text, side) => Math.ceil(about.texts[text].labels.length / cells[side]));
+}
+
+/** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
+export function maskOf(kind, layer) {
+  const entry = about.kinds[kind].masks[about.kinds[kind].layers.indexOf(layer)];
+  if (!masks.has(entry)) masks.set(entry, inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
+  return masks.get(entry);
+}
+
+function unpackMask(bits, rows, columns) {
+  const seen = new Uint8Array(rows * columns);
+  const cells = new Uint32Array(rows * columns);
+  let count = 0;
+  for (let index = 0; index < rows * columns; index += 1) {
+    if ((bits[index >> 3] >> (7 - (index & 7))) & 1) {
+      const cell = (index % rows) * columns + Math.floor(index / rows);
+      seen[cell] = 1;
+      cells[count] = cell;
+      count += 1;
+    }
+  }
+  return { seen, cells: cells.slice(0, count) };
+}
+
+/** The levels of the visible cells and of the sink, as stored: `round(weight * most)`. */
+export async function levelsOf(place) {
+  const { first, layers, heads: count } = about.kinds[place.kind];
+  const bytes = await inflate(first + layers.indexOf(place.layer) * count + place.head);
+  if (about.bits === 8) return bytes;
+  const levels = new Uint16Array(Math.floor((bytes.length * 2) / 3));
+  for (let index = 0; index < levels.length; index += 1) {
+    const pair = bytes[levels.length + (index >> 1)];
+    levels[index] = (bytes[index] << 4) | (index & 1 ? pair & 15 : pair >> 4);
+  }
+  return levels;
+}
+
+const nameOf = ({ kind, layer, head }) => `${kind}.${layer}.${head}`;
+
+/** The head if it is at hand, else undefined. */
+export const headAtHand = (place) => heads.get(nameOf(place))?.ready;
+
+/** The head at this place: T × S `values`, of which each times `unit` is a weight, and where it may look. */
+export function headAt(place) {
+  const name = nameOf(place);
+  if (!heads.has(name)) {
+    const kept = { ready: undefined };
+    kept.promise = readHead(place).then((head) => (kept.ready = head));
+    heads.set(name, kept);
+    forgetOthers(name);
+  }
+  return heads.get(name).promise;
+}
+
+async function readHead(place) {
+  const [rows, columns] = sizeOf(place.kind);
+  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const stored = await levelsOf(place);
+  const steps = exactSteps(place);
+  const exact = steps && (await inflateExact(steps.weights[0]));
+  const values = new (exact ?? stored).constructor(rows * columns);
+  for (let index = 0; index < cells.length; index += 1) values[cells[index]] = (exact ?? stored)[index];
+  const ofSink = stored.length > cells.length ? Float64Array.from(stored.slice(cells.length), (x) => x / most) : null;
+  const unit = exact ? 1 : 1 / most;
+  const weight = (row, column) => values[row * columns + column] * unit;
+  return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: Boolean(exact) };
+}
+
+/** The entries of the steps of an exact head, by step; undefined for any other. */
+export function exactSteps({ kind, layer, head }) {
+  const name = about.kinds[kind].kind;
+  return about.exact.find((one) => one.kind === name && one.layer === layer && one.head === head)?.steps;
+}
+
+function forgetOthers(newest) {
+  const size = (rows, columns) => rows * columns * (about.bits === 8 ? 1 : 2);
+  let kept = [...heads.keys()].reduce((sum, name) => sum + size(...sizeOf(name.split(".")[0])), 0);
+  for (const name of heads.keys()) {
+    if (kept <= MOST_KEPT || name === newest) return;
+    kept -= size(...sizeOf(name.split(".")[0]));
+    heads.delete(name);
+  }
+}
+
+/** What a head is known for: its pattern, share and rows; null if nothing stands out. */
+export const patternOf = ({ kind, layer, head }) => about.kinds[kind].patterns[indexOf(kind, layer, head)];
+
+/** The value of a metric for a head; null if no row counts for it. */
+export const metricOf = ({ kind, layer, head }, metric) =>
+  about.kinds[kind].metrics[metric][indexOf(kind, layer, head)];
+
+const indexOf = (kind, layer, head) =>
+  about.kinds[kind].layers.indexOf(layer) * about.kinds[kind].heads + head;

@@ -1,0 +1,21 @@
+// Starts the page: views register themselves, then the address says what they show.
+import { about } from "./page.js";
+import { headAt } from "./heads.js";
+import { change, onChange, readAddress, state } from "./state.js";
+import { onSystemTheme, themeOf } from "./colours.js";
+import { startOverview } from "./overview.js";
+import { startMatrix } from "./matrix.js";
+import { startText } from "./text.js";
+import { startRow } from "./row.js";
+import { startKeys } from "./keys.js";
+
+onChange(() => (document.documentElement.dataset.theme = themeOf(state)));
+onSystemTheme(() => change({}));
+startOverview();
+startMatrix();
+startText();
+startRow();
+startKeys();
+window.addEventListener("hashchange", readAddress);
+readAddress();
+globalThis.attn = { about, headAt, state, change }; // for the console

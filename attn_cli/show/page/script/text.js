@@ -1,0 +1,110 @@
+// The text itself, shaded by what the chosen token looks at, or by who looks at it.
+import { about, element, make } from "./page.js";
+import { headAtHand } from "./heads.js";
+import { change, focusOf, onChange, state } from "./state.js";
+import { colour, ink, themeOf } from "./colours.js";
+
+let shown = { kind: -1, pieces: { queries: [], keys: [] } };
+
+/** The pieces of a text as elements; those with tokens can be chosen. */
+function build(holder, text, side) {
+  const pieces = about.texts[text].pieces.map(([content, tokens, isMark]) => {
+    const piece = make("span", content, isMark ? "mark" : tokens ? "token" : "");
+    if (tokens) piece.dataset.token = `${tokens[0]}`;
+    return { piece, tokens: tokens ?? [], side };
+  });
+  holder.replaceChildren(...pieces.map(({ piece }) => piece));
+  return pieces.filter(({ tokens }) => tokens.length);
+}
+
+function rebuild() {
+  const { queries, keys } = about.kinds[state.kind];
+  const isOne = queries === keys;
+  element("other-text").hidden = isOne;
+  const first = build(element("text"), queries, "queries");
+  const other = isOne ? first : build(element("other-text"), keys, "keys");
+  shown = { kind: state.kind, pieces: { queries: first, keys: other }, isOne };
+}
+
+/** The rows or columns of some tokens: of a long text, of the blocks that they are in. */
+function indices(tokens, side) {
+  const cell = about.kinds[state.kind].cells[side === "queries" ? 0 : 1];
+  return [...new Set(tokens.map((token) => Math.floor(token / cell)))];
+}
+
+/** The weight of a piece: of keys together, of queries on average; null if all are masked. */
+function weightOf(head, tokens, focus) {
+  const isFrom = state.direction === "from";
+  const cells = indices(tokens, isFrom ? "keys" : "queries").map((index) => (isFrom ? [focus, index] : [index, focus]));
+  const seen = cells.filter(([row, column]) => head.seen[row * head.columns + column]);
+  if (!seen.length) return null;
+  const sum = seen.reduce((total, [row, column]) => total + head.weight(row, column), 0);
+  return isFrom ? sum : sum / seen.length;
+}
+
+function draw() {
+  if (shown.kind !== state.kind) rebuild();
+  const head = headAtHand(state);
+  if (!head) return;
+  const [theme, focus, isFrom] = [themeOf(state), focusOf(), state.direction === "from"];
+  const [chosenSide, shadedSide] = isFrom ? ["queries", "keys"] : ["keys", "queries"];
+  if (!shown.isOne) for (const { piece } of shown.pieces[chosenSide]) plain(piece);
+  for (const { piece, tokens } of shown.pieces[shadedSide]) shade(piece, weightOf(head, tokens, focus), theme);
+  for (const { piece, tokens } of shown.pieces[chosenSide]) {
+    const isChosen = indices(tokens, chosenSide).includes(focus);
+    if (isChosen && !state.hover) reveal(piece);
+    piece.classList.toggle("chosen", isChosen);
+  }
+  if (!shown.isOne) for (const { piece } of shown.pieces[shadedSide]) piece.classList.remove("chosen");
+}
+
+/** Scroll the text, not the page, so that the piece is seen. */
+function reveal(piece) {
+  const [box, holder] = [piece.getBoundingClientRect(), piece.parentElement.getBoundingClientRect()];
+  if (box.top < holder.top) piece.parentElement.scrollTop -= holder.top - box.top + 8;
+  if (box.bottom > holder.bottom) piece.parentElement.scrollTop += box.bottom - holder.bottom + 8;
+}
+
+function plain(piece) {
+  piece.style.backgroundColor = piece.style.color = "";
+  piece.classList.remove("masked");
+}
+
+function shade(piece, weight, theme) {
+  piece.classList.toggle("masked", weight === null);
+  piece.style.backgroundColor = weight ? colour(weight, theme) : "";
+  piece.style.color = weight > 0.05 ? ink(weight, theme) : "";
+}
+
+function under(event) {
+  const token = event.target.dataset?.token;
+  if (token === undefined) return null;
+  const isKeyText = event.currentTarget.id === "other-text";
+  const isQuery = shown.isOne ? state.direction === "from" : !isKeyText;
+  const name = isQuery ? "query" : "key";
+  return { name, index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
+}
+
+export function startText() {
+  for (const id of ["text", "other-text"]) {
+    element(id).addEventListener("click", (event) => {
+      const chosen = under(event);
+      if (chosen) change({ [chosen.name]: chosen.index, hover: null, direction: chosen.name === "query" ? "from" : "to" });
+    });
+    element(id).addEventListener("pointerover", (event) => {
+      const chosen = under(event);
+      const isFocus = chosen && chosen.name === (state.direction === "from" ? "query" : "key");
+      change({ hover: isFocus ? { query: state.query, key: state.key, [chosen.name]: chosen.index } : null });
+    });
+    element(id).addEventListener("pointerleave", () => change({ hover: null }));
+  }
+  for (const button of document.querySelectorAll("[data-direction]")) {
+    button.addEventListener("click", () => change({ direction: button.dataset.direction }));
+  }
+  onChange(() => {
+    for (const button of document.querySelectorAll("[data-direction]")) {
+      button.setAttribute("aria-pressed", `${button.dataset.direction === state.direction}`);
+    }
+  });
+  onChange(draw);
+}

@@ -1,0 +1,98 @@
+"""Writes the page: one HTML file that needs no network, whose policy allows only its own script and style."""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from attn_cli.answers.report import Report
+from attn_cli.safe_text import label
+from attn_cli.show.html_table import SHADES
+from attn_cli.show.page.document import as_block, document_of
+from attn_cli.show.page.payload import Payload
+from attn_cli.show.page.script import whole_script
+from attn_cli.show.page.table import telling_table
+
+_TITLE = 60  # characters of the text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def page_of(report: Report, bits: int, threads: int) -> bytes:
+    """The page; the layers of the report run now, and `threads` compress their weights meanwhile.
+
+    Raises:
+        AttnError: the weights are damaged, or a number is not finite.
+    """
+    with Payload(bits, threads) as payload:
+        kinds = [payload.add(kind) for kind in report.kinds]
+        document = document_of(report, kinds, bits, payload.error)
+        return _html(document, telling_table(report, kinds[0]), " ".join(report.remarks), payload.text)
+
+
+def _title(document: dict[str, Any]) -> str:
+    """The model and how its text begins."""
+    text = label(str(document["text"]))
+    return f"{document['headline'][0]}: {text if len(text) <= _TITLE else f'{text[:_TITLE]}…'}"
+
+
+def _precision(bits: int, error: float, exact: int) -> str:
+    """How close the weights of the page are to those that the model computed."""
+    heads = "" if not exact else f" Those of {exact} chosen {'head' if exact == 1 else 'heads'} are exact."
+    return f"Every weight is kept with {bits} bits: none is off by more than {error:.2g}.{heads}"
+
+
+def _style() -> str:
+    """The style sheet, with the shades of the table for readers without scripts."""
+    shades = (
+        f".s{step} {{ background: rgb(31 119 180 / {step / SHADES:.0%}); }}" for step in range(SHADES + 1)
+    )
+    return "\n".join([_read("style.css"), *shades])
+
+
+def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> bytes:
+    from markupsafe import Markup  # comes with jinja2, for this command alone
+
+    script, style = whole_script(), _style()
+    page = _environment().from_string(_read("page.html"))
+    text = page.render(
+        document=document,
+        title=_title(document),
+        pooled=pooled,
+        precision=_precision(document["bits"], document["error"], len(document["exact"])),
+        script=Markup(script),  # noqa: S704  our own
+        style=Markup(style),  # noqa: S704  our own
+        policy=_policy(script, style),
+        about=Markup(as_block(document)),  # noqa: S704  `as_block` escapes what HTML would read
+        table=Markup(table),  # noqa: S704  `telling_table` escapes its tokens
+        weights=_PLACE,
+    )
+    before, after = text.split(_PLACE)
+    return before.encode() + weights + after.encode()
+
+
+_PLACE = "\0weights\0"
+"""Where the payload stands in the template: no text of a page has a control character."""
+
+
+def _policy(script: str, style: str) -> str:
+    """The content security policy: nothing but this script, this style, and pictures that the page makes."""
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, StrictUndefined  # 0.05 s, for this command alone
+
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _read(name: str) -> str:
+    return (files("attn_cli.show.page") / name).read_text("utf-8")

@@ -1,0 +1,123 @@
+"""`attn report`: what is written and how large it is, and what cannot be written."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attn_cli.reading.report.extent import MOST_CELLS, PageExtent
+from tests.support.readings import reading_of
+from tests.support.worlds import attn, refused
+
+TEXT = "Then Uncle Sam sang, and Uncle Sam sang well."
+
+
+def written(file: Path, *line: str | Path) -> str:
+    answer = attn("report", *line, "-o", file)
+    assert answer.status == 0, answer.err
+    return file.read_text("utf-8")
+
+
+def about(page: str) -> dict[str, Any]:
+    (block,) = re.findall(r'<script type="application/json" id="about">(.*)</script>', page)
+    found: dict[str, Any] = json.loads(block)
+    return found
+
+
+def test_the_page_says_what_it_is_of(tmp_path: Path) -> None:
+    page = written(tmp_path / "a.html", TEXT)
+    found = about(page)
+    assert (found["page"], found["text"], found["model"]["name"]) == (1, TEXT, "storybook")
+    assert found["texts"][0]["labels"][1:3] == ["Then", "Uncle"]
+    assert found["kinds"][0]["metric"] == "induction"
+    assert "<h1>storybook</h1>" in page
+    assert 0 < found["error"] <= 0.002
+    assert f"none is off by more than {found['error']:.2g}." in page
+
+
+def test_the_metrics_are_those_of_heads(tmp_path: Path) -> None:
+    (kind,) = about(written(tmp_path / "a.html", TEXT))["kinds"]
+    heads = attn("heads", TEXT, "--json").document["heads"]
+    for metric, values in kind["metrics"].items():
+        assert values == pytest.approx([head[metric] for head in heads], rel=1e-4)
+    assert [one and one[0] for one in kind["patterns"]] == [head["pattern"] for head in heads]
+
+
+def test_the_page_begins_with_the_head_that_inspect_shows(tmp_path: Path, twins: Path) -> None:
+    for model in ("storybook", str(twins / "bert"), str(twins / "llama")):
+        begin = about(written(tmp_path / f"{len(model)}.html", TEXT, "-m", model))["begin"]
+        shown = attn("inspect", TEXT, "-m", model, "--json").document["attention"][0]
+        assert (begin["layer"], begin["head"]) == (shown["layer"], shown["head"])
+
+
+def test_two_pages_of_one_text_are_equal(tmp_path: Path) -> None:
+    assert written(tmp_path / "a.html", TEXT) == written(tmp_path / "b.html", TEXT)
+
+
+def test_the_size_is_reported(tmp_path: Path) -> None:
+    answer = attn("report", TEXT, "-m", "random", "-o", tmp_path / "a.html")
+    size = (tmp_path / "a.html").stat().st_size
+    assert answer.err == f"wrote {tmp_path / 'a.html'}: {size / 1e6:.2f} MB\n"
+    assert answer.out == ""
+
+
+def test_text_from_outside_closes_no_element(tmp_path: Path) -> None:
+    page = written(tmp_path / "a.html", "</script><script>alert(1)</script>&amp;", "-m", "random")
+    assert page.count("<script") == 3
+    assert about(page)["text"] == "</script><script>alert(1)</script>&amp;"
+
+
+def test_a_page_needs_a_name() -> None:
+    assert refused(attn("report", TEXT)) == (2, "no file was given for the page", "-o page.html")
+
+
+def test_a_page_is_html(tmp_path: Path) -> None:
+    status, problem, hint = refused(attn("report", TEXT, "-o", tmp_path / "a.json"))
+    assert (status, hint) == (2, "attn inspect for the numbers, or a name that ends in .html")
+    assert problem == f"this command writes no '.json' file: {tmp_path / 'a.json'}"
+
+
+def test_an_existing_page_is_kept_unless_forced(tmp_path: Path) -> None:
+    file = tmp_path / "a.html"
+    file.write_text("mine")
+    assert refused(attn("report", TEXT, "-o", file))[:2] == (1, f"the file exists: {file}")
+    assert file.read_text() == "mine"
+    assert written(file, TEXT, "--force").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("bits", ["0", "7", "16"])
+def test_weights_have_8_or_12_bits(bits: str, tmp_path: Path) -> None:
+    status, problem, hint = refused(attn("report", TEXT, "--bits", bits, "-o", tmp_path / "a.html"))
+    assert (status, hint) == (2, "--bits 8 or --bits 12")
+    assert problem == f"--bits {bits}: weights are kept with 8 or 12 bits"
+
+
+def test_a_head_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    status, problem, _ = refused(attn("report", TEXT, "--heads", "9.0", "-o", tmp_path / "a.html"))
+    assert status == 2
+    assert problem.startswith("layer 9 does not exist")
+
+
+def test_a_page_has_at_most_20_000_tokens(tmp_path: Path) -> None:
+    long = (tmp_path / "a.html", "a " * 20_001)
+    status, problem, hint = refused(attn("report", long[1], "-m", "random", "-o", long[0]))
+    assert status == 1
+    assert problem == "the text is too long for a page: 20,001 tokens, and a page holds 20,000"
+    assert hint == "a part of the text; attn heads and attn heatmap take texts of any length"
+    assert PageExtent.of([reading_of("a " * 20_000, "random")], 8, ()).most == MOST_CELLS
+
+
+def test_exact_heads_of_a_pooled_text_are_refused(tmp_path: Path) -> None:
+    line = ("report", "a " * 1_025, "-m", "random", "--heads", "0.1", "-o", tmp_path / "a.html")
+    assert refused(attn(*line)) == (
+        1,
+        "--heads keeps all steps of 1 head, but this text of 1,025 tokens is too long for that",
+        "leave out --heads",
+    )
+
+
+@pytest.mark.parametrize(("tokens", "is_pooled"), [(1_024, False), (1_025, True)])
+def test_texts_of_more_than_1024_tokens_are_pooled(tokens: int, is_pooled: bool) -> None:
+    assert (PageExtent.of([reading_of("a " * tokens, "random")], 8, ()).most is not None) is is_pooled
