@@ -20,7 +20,7 @@ HIDDEN = "hidden"
 """The name of the column of hidden keys."""
 
 _TOTALS = {
-    Step.NORMS.value: "norms of what {} keys add, summed",
+    Step.NORMS.value: "sum of the norms of what {} keys add",
     Step.NORM_SHARES.value: "share of the norms of {} keys",
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from attn_cli.arguments.usage import listed
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
@@ -278,7 +279,7 @@ def chosen_window(
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
         how = "averaged over blocks" if window.pool is Pool.MEAN else "shown as the largest of each block"
-        what = " and ".join(dict.fromkeys(steps or (Step.WEIGHTS,)))
+        what = listed(list(dict.fromkeys(steps or (Step.WEIGHTS,))))
         world.note(f"{size} {what} are {how}, each labelled by its first token; in full: {closer}")
     return window
 

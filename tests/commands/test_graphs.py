@@ -158,7 +158,8 @@ def test_the_share_that_is_kept_is_stated_and_is_the_smallest(tmp_path: Path, me
     assert facts["kept_share"] == pytest.approx(sum(kept) / sum(every))
     assert facts["head_edges"] == len(every)
     err = attn("effects", STORY, "-o", tmp_path / "b.dot", "--keep", "0.7", "--graph", measure).err
-    share = f"{facts['kept_share']:.3f} of the sum of their absolute {measure}"
+    numbers = "absolute effects" if measure == "effects" else measure
+    share = f"{facts['kept_share']:.3f} of the sum of their {numbers}"
     assert f"the graph keeps {len(kept):,} of {len(every):,} edges of heads: {share}" in err
 
 

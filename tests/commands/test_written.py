@@ -198,9 +198,11 @@ def test_hidden_keys_do_not_set_the_scale_of_norms() -> None:
 
 
 def test_a_table_of_a_long_text_says_what_a_cell_is() -> None:
-    out = attn("inspect", LONG, "-m", "random", "--causal", "--heads", "0.2", "-s", "norms,norm-shares").out
-    flat = " ".join(out.split())
-    assert "pooled: each cell is the norms of what 96 keys add, summed, averaged over 96 queries" in flat
+    steps = "weights,norms,norm-shares"
+    found = attn("inspect", LONG, "-m", "random", "--causal", "--heads", "0.2", "-s", steps)
+    assert "1,100 × 1,100 weights, norms and norm-shares are averaged over blocks" in found.err
+    flat = " ".join(found.out.split())
+    assert "pooled: each cell is the sum of the norms of what 96 keys add, averaged over 96 queries" in flat
     assert "pooled: each cell is the share of the norms of 96 keys, averaged over 96 queries" in flat
 
 

@@ -12,9 +12,9 @@ _HEADS = ("LMHeadModel", "ForCausalLM", "ForMaskedLM", "ForConditionalGeneration
 _HINT = "a model saved with its language head, such as GPT2LMHeadModel or BertForMaskedLM"
 
 
-def no_head(name: str, reason: str) -> AttnError:
+def no_head(name: str, reason: str, hint: str = _HINT) -> AttnError:
     """The error for a model that predicts no tokens, or whose files do not say how."""
-    return AttnError(f"{name} has no language head that is known: {reason}", _HINT)
+    return AttnError(f"{name} has no language head that is known: {reason}", hint)
 
 
 def check_tied_head(name: str, place: Path, adapter: Path | None, *heads: str) -> None:

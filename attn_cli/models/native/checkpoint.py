@@ -258,14 +258,12 @@ class Checkpoint:
         Raises:
             AttnError: the model has none, or its files do not say what it is.
         """
-        from attn_cli.models.files.saved_as import no_head  # few commands predict
-        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.known_head import check_mask, known_head  # few predict
         from attn_cli.models.native.language_head.prediction import NativeHead
 
         model = replace(self._transformer, spec=self.spec.decoder or self.spec)
+        check_mask(self.name, model.spec, asked=self.request.is_causal)
         known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        if known.head.fills_masks and self.request.is_causal:
-            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
         return NativeHead(model, known)
 
     def check_generation(self, *, is_watched: bool = False) -> None:  # noqa: ARG002  any layer can be

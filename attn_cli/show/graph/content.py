@@ -67,7 +67,8 @@ def kept_in_words(graph: AttentionGraph) -> str:
     if not share.total:
         return "the graph has no edges of heads"
     edges = f"{share.kept:,} of {share.total:,} edges of heads"
-    return f"the graph keeps {edges}: {share.held:.3f} of the sum of their absolute {graph.measure}"
+    measure = "absolute effects" if graph.measure is EdgeMeasure.EFFECTS else graph.measure
+    return f"the graph keeps {edges}: {share.held:.3f} of the sum of their {measure}"
 
 
 def edge_label(graph: AttentionGraph, edge: GraphEdge) -> str:

@@ -434,6 +434,16 @@ def test_a_masked_model_that_is_made_causal_fills_in_nothing(saved: Callable[[st
         source.predictor(texts_of(source, TEXTS[0]))
     reason = "it fills in masked tokens, which see both sides without --causal"
     assert raised.value.problem == f"twin has no language head that is known: {reason}"
+    assert raised.value.hint == "leave out --causal"
+
+
+def test_a_decoder_that_is_made_to_see_ahead_predicts_nothing(saved: Callable[[str], Path]) -> None:
+    source = open_checkpoint("twin", saved("qwen2"), NUMPY, SourceRequest("x", is_causal=False))
+    with pytest.raises(AttnError) as raised:
+        source.predictor(texts_of(source, TEXTS[0]))
+    reason = "with --no-causal, its tokens see the tokens after them, so that no next token is predicted"
+    assert raised.value.problem == f"twin has no language head that is known: {reason}"
+    assert raised.value.hint == "leave out --no-causal"
 
 
 def test_an_encoder_without_its_decoder_predicts_nothing(tmp_path: Path) -> None:

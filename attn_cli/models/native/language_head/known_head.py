@@ -9,6 +9,8 @@ from attn_cli.models.files.weights import Weights
 from attn_cli.models.native.spec import LanguageHead, Spec
 from attn_cli.record import record
 
+_SEES_AHEAD = "its tokens see the tokens after them, so that no next token is predicted"
+
 
 @record(frozen=True, slots=True)
 class KnownHead:
@@ -18,6 +20,22 @@ class KnownHead:
     weights: Weights  # under the names of the head
     matrix: str  # the name without `.weight`
     bias: str | None  # the whole name; None: it has none
+
+
+def check_mask(name: str, spec: Spec, *, asked: bool | None) -> None:
+    """Check that the mask that was asked for, if any, leaves the head something to predict.
+
+    Raises:
+        AttnError: it does not.
+    """
+    if asked is None or spec.head is None:
+        return
+    fills_masks = spec.head().fills_masks
+    if fills_masks and asked:
+        reason = "it fills in masked tokens, which see both sides without --causal"
+        raise no_head(name, reason, "leave out --causal")
+    if not (fills_masks or asked or spec.is_causal):
+        raise no_head(name, f"with --no-causal, {_SEES_AHEAD}", "leave out --no-causal")
 
 
 def known_head(name: str, path: Path, spec: Spec, weights: Weights, adapter: Path | None) -> KnownHead:
@@ -47,7 +65,7 @@ def _head(name: str, spec: Spec) -> LanguageHead:
     assert spec.head is not None, "every native family with a decoder, or with masked tokens, has a head"
     head = spec.head()
     if not (spec.is_causal or head.fills_masks):
-        raise no_head(name, "its tokens see the tokens after them, so that no next token is predicted")
+        raise no_head(name, _SEES_AHEAD)
     return head
 
 
