@@ -44,11 +44,11 @@ def check_size(layers: int, tokens: int, *, is_causal: bool) -> None:
         raise AttnError(f"{problem}: at most {_MOST_EDGES:,} are computed", "a shorter text, or --rollout")
 
 
-def flow(layers: Sequence[Exact], position: int, progress: Callable[[int, int], None]) -> Exact:
+def maximum_flows(layers: Sequence[Exact], position: int, progress: Callable[[int, int], None]) -> Exact:
     """(T,) the maximum flow from a position after the last layer to each token of the text, from 0 to 1.
 
-    `layers` are those of `mixed`. Capacities are rounded to 2⁻³⁰. `progress` is called with the number of
-    tokens that are done, and how many there are.
+    `layers` are those of `with_residual`. Capacities are rounded to 2⁻³⁰. `progress` is called with the
+    number of tokens that are done, and how many there are.
     """
     from scipy.sparse.csgraph import maximum_flow  # 0.2 s
 

@@ -5,88 +5,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from attn_cli.commands import options
-from attn_cli.commands.graphs.asked import LOOKS, AskedOptions, prediction_place
-from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_rows_graph
-from attn_cli.commands.graphs.mixing import MixingOptions, show_mixing
-from attn_cli.commands.graphs.options import GraphOptions
-from attn_cli.commands.graphs.stack import read_stack
-from attn_cli.commands.graphs.view import View
 from attn_cli.commands.inputs import selection
 from attn_cli.commands.pictures.canvas import canvas_of, with_features
 from attn_cli.commands.pictures.heading import heading_of
 from attn_cli.commands.pictures.options import PictureOptions
+from attn_cli.commands.questions.ablation import AblationOptions, check_ablation, switching_of
+from attn_cli.commands.questions.asked import LOOKS, AskedOptions, prediction_place
+from attn_cli.commands.questions.graph_files import hinting_at_weights, write_effects_graph, write_rows_graph
+from attn_cli.commands.questions.graph_options import GraphOptions
+from attn_cli.commands.questions.propagation import PropagationOptions, show_propagation
+from attn_cli.commands.questions.stack import read_stack
+from attn_cli.commands.questions.view import View
 from attn_cli.commands.results.effects_view import show_effects
 from attn_cli.commands.results.output import drawn, write
 from attn_cli.commands.results.progress import measuring
-from attn_cli.commands.texts import checked
 from attn_cli.console import World
-from attn_cli.errors import AttnError, UsageError
-from attn_cli.help.command import Topic
+from attn_cli.errors import UsageError
 from attn_cli.reading.selection import Selection
-from attn_cli.record import record
 from attn_cli.show.graph.files import GRAPHS
 from attn_cli.show.writers import PICTURES, RECORDS, Results
-from attn_cli.vocabulary import AblationMethod, Kind, Pattern
+from attn_cli.vocabulary import Kind, Pattern
 
 if TYPE_CHECKING:
     from attn_cli.answers.effects import Effects, HeadPlace
     from attn_cli.models.predictions import HeadEffects
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.head_filter import EffectFilter
-    from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
     from attn_cli.shares import PatternShare
 
 _FILES = f"Write a picture ({PICTURES}), data ({RECORDS}) or a graph ({GRAPHS}) instead; may be repeated."
-
-
-@record(frozen=True, kw_only=True)
-class AblationOptions:
-    """How heads are switched off."""
-
-    topic = Topic.HEADS
-    ablate: Annotated[
-        AblationMethod | None,
-        typer.Option(
-            "--ablate",
-            metavar="METHOD",
-            help="Switch heads off as well, one at a time, and those of --heads together: zero, mean or "
-            "resample. Their contexts become zeros, their mean over other texts, or those of another text.",
-            show_default=False,
-        ),
-    ] = None
-    other: Annotated[
-        str | None,
-        typer.Option(
-            "--other", metavar="TEXT", help="The other text of mean and resample.", show_default=False
-        ),
-    ] = None
-    others: Annotated[
-        Path | None,
-        typer.Option(
-            "--others", metavar="FILE", help="Other texts of mean, one on each line.", show_default=False
-        ),
-    ] = None
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TOKENS",
-            help="Switch heads off at these tokens alone; by default at all.",
-            show_default=False,
-        ),
-    ] = None
-    keep_patterns: Annotated[
-        bool,
-        typer.Option(
-            "--keep-patterns",
-            help="Let all heads keep the weights that they have while none is switched off.",
-        ),
-    ] = False
 
 
 EXAMPLES = """
@@ -104,7 +54,7 @@ def show_head_effects(
     *,
     inputs: options.ReadingOptions,
     asked: AskedOptions,
-    mixing: MixingOptions,
+    propagation: PropagationOptions,
     ablation: AblationOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     graph: GraphOptions,
@@ -127,15 +77,15 @@ def show_head_effects(
     """
     from attn_cli.show import files
 
-    _check_ablation(ablation)
+    check_ablation(ablation)
     where = _where(asked, ablation)
     targets = files.targets(out or (), (*PICTURES, *RECORDS, *GRAPHS), force=force)
     graph.check(targets)
     view = View(targets, canvas_of(picture_options, targets), picture_options, as_json, force)
     compute = with_features(compute, picture_options, inputs.source.model)
-    if not mixing.is_empty:
-        _check_unused(mixing.name, _of_effects(asked, ablation, inputs) | graph.given(targets))
-        show_mixing(world, inputs, compute, mixing, asked, view)
+    if not propagation.is_empty:
+        _check_unused(propagation.name, _of_effects(asked, ablation, inputs) | graph.given(targets))
+        show_propagation(world, inputs, compute, propagation, asked, view)
         return
     is_of_rows = graph.is_of_rows(targets)
     is_alone = is_of_rows and not (as_json or graph.others(targets))
@@ -276,75 +226,8 @@ def _question(
         looks=LOOKS if asked.edges is None else asked.edges,
         heads=listed,
         together=listed if chosen.places else (),
-        switching=_switching(world, reading, heads, ablation),
+        switching=switching_of(world, reading, heads, ablation),
     )
-
-
-def _check_ablation(options_: AblationOptions) -> None:
-    """Raise `UsageError` if options of ablation do not fit together."""
-    method = options_.ablate
-    given = {
-        "--other": options_.other,
-        "--others": options_.others,
-        "--at": options_.at,
-        "--keep-patterns": options_.keep_patterns or None,
-    }
-    if method is None:
-        for option, value in given.items():
-            if value is not None:
-                raise UsageError(
-                    f"{option} applies only to --ablate", f"--ablate zero, or leave out {option}"
-                )
-        return
-    if method is AblationMethod.ZERO and (options_.other is not None or options_.others):
-        raise UsageError("--ablate zero reads no other text", "--ablate mean, or leave the other text out")
-    if options_.other is not None and options_.others is not None:
-        raise UsageError("--other and --others were given", "leave one of them out")
-    if method is AblationMethod.RESAMPLE and options_.other is None:
-        raise UsageError("--ablate resample needs another text of as many tokens", '--other "..."')
-    if method is AblationMethod.MEAN and options_.other is None and options_.others is None:
-        raise UsageError("--ablate mean needs other texts", "--others FILE, with a text on each line")
-
-
-def _switching(
-    world: World, reading: "Reading", heads: "HeadEffects", ablation: AblationOptions
-) -> "Switching | None":
-    if ablation.ablate is None:
-        return None
-    from attn_cli.reading.effects.switching import Switching
-    from attn_cli.reading.token_selection.select import select_tokens
-
-    rows = None if ablation.at is None else select_tokens(ablation.at, reading.query_side, "token", "--at")
-    others = [_other_effects(reading, text) for text in _other_texts(world, ablation)]
-    if ablation.ablate is AblationMethod.RESAMPLE and others[0].length != heads.length:
-        problem = f"--other has {others[0].length:,} tokens, and the text {heads.length:,}"
-        raise UsageError(
-            f"{problem}: contexts are replaced one by one", "a text of as many tokens: attn tokens"
-        )
-    return Switching(ablation.ablate, rows, others, keeps_patterns=ablation.keep_patterns)
-
-
-def _other_texts(world: World, ablation: AblationOptions) -> list[str]:
-    if ablation.other is not None:
-        return [checked(ablation.other, "the other text")]
-    if ablation.others is None:
-        return []
-    lines = [line for line in world.read(ablation.others, "--others").splitlines() if line.strip()]
-    if not lines:
-        raise AttnError(f"--others {ablation.others} has no text: it is blank", "a text on each line")
-    return lines
-
-
-def _other_effects(reading: "Reading", text: str) -> "HeadEffects":
-    """Another text as the same side of the model reads it; a user's message if the text is one."""
-    from attn_cli.reading.reading import read
-
-    request, is_target = reading.request, reading.source.has_decoder
-    chat = None if request.chat is None else replace(request.chat, user=text, written=None)
-    of_text = replace(request, text=text, pair=None, chat=chat)
-    other = replace(request, target=text) if is_target else of_text
-    texts = read(reading.source, other).texts
-    return reading.source.effects(texts)
 
 
 def _known_patterns(world: World, reading: "Reading", where: "EffectFilter") -> "Mapping[HeadPlace, Pattern]":

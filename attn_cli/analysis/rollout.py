@@ -11,16 +11,16 @@ import numpy as np
 from attn_cli.core.arrays import Exact
 
 
-def mixed(weights: Exact) -> Exact:
+def with_residual(weights: Exact) -> Exact:
     """(T, T) half of the heads' mean weights, and half of the identity for the residual stream."""
     return 0.5 * weights + 0.5 * np.eye(len(weights))
 
 
-def rollout(layers: Iterable[Exact], position: int) -> Exact:
+def roll_out(layers: Iterable[Exact], position: int) -> Exact:
     """(L, T) the share of each token of the text in a position, after each layer.
 
-    `layers` are those of `mixed`, from the first: R_l = Ā_l R_(l-1). A row sums to 1, less what learned sinks
-    take.
+    `layers` are those of `with_residual`, from the first: R_l = Ā_l R_(l-1). A row sums to 1, less what
+    learned sinks take.
     """
     rows, product = list[Exact](), None
     for layer in layers:

@@ -5,9 +5,9 @@ from itertools import chain
 
 import numpy as np
 
-from attn_cli.analysis.flow import check_scipy, check_size, flow
-from attn_cli.analysis.mixing import mixed, rollout
-from attn_cli.answers.mixing import Mixing
+from attn_cli.analysis.flow import check_scipy, check_size, maximum_flows
+from attn_cli.analysis.rollout import roll_out, with_residual
+from attn_cli.answers.propagation import Propagation
 from attn_cli.core.arrays import Exact
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.reading.memory import check_run_fits
@@ -22,7 +22,7 @@ _OF_A_NETWORK = 6  # matrices of T × T float64 that a layer's edges take
 
 
 @record(frozen=True, slots=True)
-class MixingQuestion:
+class PropagationQuestion:
     """What is asked: by which measures, and of which position."""
 
     position: str | None  # as typed; None: the last token of a causal model, or the masked one
@@ -30,7 +30,7 @@ class MixingQuestion:
     by_flow: bool
 
 
-def check_measures(question: MixingQuestion) -> None:
+def check_measures(question: PropagationQuestion) -> None:
     """Check, before a model is opened, that what the measures need is installed.
 
     Raises:
@@ -41,7 +41,9 @@ def check_measures(question: MixingQuestion) -> None:
 
 
 @unwarned
-def mixing(reading: Reading, question: MixingQuestion, progress: Callable[[int, int], None]) -> Mixing:
+def propagate(
+    reading: Reading, question: PropagationQuestion, progress: Callable[[int, int], None]
+) -> Propagation:
     """Rollout, flow, or both, of the self-attention that the reading is of.
 
     `progress` is called with the number of tokens whose flow is known, and how many there are.
@@ -56,17 +58,17 @@ def mixing(reading: Reading, question: MixingQuestion, progress: Callable[[int, 
     typed = None if question.position is None else _typed_position(reading, question.position)
     matrices = _MATRICES + (layers * _OF_A_NETWORK if question.by_flow else 0)
     check_run_fits(reading, matrices * _NUMBERS * tokens**2, "a shorter text")
-    weights, is_causal = _with_direction(_mixed_weights(reading))
+    weights, is_causal = _with_direction(_layers_with_residual(reading))
     position = _position(reading, is_causal=is_causal) if typed is None else typed
     if question.by_flow:
         check_size(layers, tokens, is_causal=is_causal)
     kept = list(weights) if question.by_flow else []
-    return Mixing(
+    return Propagation(
         reading.kind,
         position,
         is_causal,
-        rollout(kept or weights, position) if question.by_rollout else None,
-        flow(kept, position, progress) if question.by_flow else None,
+        roll_out(kept or weights, position) if question.by_rollout else None,
+        maximum_flows(kept, position, progress) if question.by_flow else None,
     )
 
 
@@ -109,10 +111,10 @@ def _with_direction(weights: Iterator[Exact]) -> tuple[Iterator[Exact], bool]:
     return chain([first], weights), not np.triu(first, 1).any()
 
 
-def _mixed_weights(reading: Reading) -> Iterator[Exact]:
+def _layers_with_residual(reading: Reading) -> Iterator[Exact]:
     """(T, T) the layers' mean weights with the residual stream, one layer at a time."""
     for layer in shown_layers(reading, [(number, 0) for number in reading.extent.layers]):
-        yield mixed(_mean_weights(layer, reading.extent.heads, len(reading.queries)))
+        yield with_residual(_mean_weights(layer, reading.extent.heads, len(reading.queries)))
 
 
 def _mean_weights(layer: ShownLayer, heads: int, tokens: int) -> Exact:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.graphs.asked import AskedOptions, prediction_place
-from attn_cli.commands.graphs.options import GraphOptions
-from attn_cli.commands.graphs.view import View
 from attn_cli.commands.inputs import selected_places
+from attn_cli.commands.questions.asked import AskedOptions, prediction_place
+from attn_cli.commands.questions.graph_options import GraphOptions
+from attn_cli.commands.questions.view import View
 from attn_cli.commands.results.output import write
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError

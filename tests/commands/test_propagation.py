@@ -13,9 +13,9 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from attn_cli.analysis.flow import flow
-from attn_cli.analysis.mixing import mixed
-from attn_cli.reading.mixing import answer as mixing_answer
+from attn_cli.analysis.flow import maximum_flows
+from attn_cli.analysis.rollout import with_residual
+from attn_cli.reading.propagation import answer as propagation_answer
 from attn_cli.show import data
 from tests.support.every_type import TYPES, save_twin
 from tests.support.language_models import MASKED, TARGETED
@@ -31,8 +31,8 @@ def answer(*arguments: str | Path) -> dict[str, Any]:
     found = attn("effects", *arguments, "--json")
     assert found.status == 0, found.err
     jsonschema.validate(found.document, json.loads(data.schema()))
-    mixing: dict[str, Any] = found.document["mixing"]
-    return mixing
+    propagation: dict[str, Any] = found.document["propagation"]
+    return propagation
 
 
 def mean_weights(*arguments: str | Path) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -70,13 +70,13 @@ def test_rollout_and_flow_are_those_of_the_weights() -> None:
     assert (found["kind"], found["position"]) == ("self", 18)
     np.testing.assert_allclose(found["rollout"], by_loop(weights, 18), atol=1e-6)
     np.testing.assert_allclose(
-        found["flow"], flow([mixed(layer) for layer in weights], 18, unseen), atol=1e-6
+        found["flow"], maximum_flows([with_residual(layer) for layer in weights], 18, unseen), atol=1e-6
     )
 
 
 def test_a_long_text_is_read_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = answer(STORY, "--rollout")["rollout"]
-    monkeypatch.setattr(mixing_answer, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    monkeypatch.setattr(propagation_answer, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
     np.testing.assert_allclose(answer(STORY, "--rollout")["rollout"], whole, atol=1e-6)  # float32
 
 
@@ -168,7 +168,7 @@ def test_what_learned_sinks_take_is_lost_and_said(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: source)
     found = attn("effects", "the cat sat on the mat", "--rollout", "--json")
     assert found.status == 0, found.err
-    lost = 1 - sum(found.document["mixing"]["rollout"][-1])
+    lost = 1 - sum(found.document["propagation"]["rollout"][-1])
     assert lost > 0.05
     assert f"learned sinks take {lost:.3f} of the rollout" in found.err
 
@@ -198,14 +198,14 @@ def test_a_hybrid_model_has_no_rollout_and_a_graph_of_the_layers_that_attend(
 
 def test_a_text_of_one_token_is_its_own_rollout() -> None:
     found = attn("effects", "a", "--no-special", "--rollout", "--flow", "--json")
-    assert found.document["mixing"]["rollout"] == [pytest.approx([1.0])] * 4
-    assert found.document["mixing"]["flow"] == pytest.approx([1.0])
+    assert found.document["propagation"]["rollout"] == [pytest.approx([1.0])] * 4
+    assert found.document["propagation"]["flow"] == pytest.approx([1.0])
     assert found.err.strip() == ALONE
 
 
 def test_the_first_token_of_a_causal_model_is_reached_by_itself_alone() -> None:
     found = attn("effects", STORY, "--rollout", "--flow", "--position", "0", "--json")
-    assert found.document["mixing"]["rollout"][-1] == pytest.approx([1.0] + [0.0] * 18)
+    assert found.document["propagation"]["rollout"][-1] == pytest.approx([1.0] + [0.0] * 18)
     assert found.err.strip() == ALONE
 
 
@@ -215,14 +215,14 @@ def test_files_have_a_line_for_each_token(tmp_path: Path) -> None:
     assert attn("effects", STORY, "--rollout", "--flow", *outs).status == 0
     document = json.loads(names[0].read_text())
     jsonschema.validate(document, json.loads(data.schema()))
-    mixing = document["mixing"]
+    propagation = document["propagation"]
     rows = list(csv.DictReader(io.StringIO(names[1].read_text())))
     assert [row["text"] for row in rows] == [token["text"] for token in document["tokens"]]
-    assert [float(row["rollout"]) for row in rows] == pytest.approx(mixing["rollout"][-1])
-    assert [float(row["flow"]) for row in rows] == pytest.approx(mixing["flow"])
+    assert [float(row["rollout"]) for row in rows] == pytest.approx(propagation["rollout"][-1])
+    assert [float(row["flow"]) for row in rows] == pytest.approx(propagation["flow"])
     arrays = np.load(names[2])
-    np.testing.assert_allclose(arrays["rollout"], mixing["rollout"])
-    np.testing.assert_allclose(arrays["flow"], mixing["flow"])
+    np.testing.assert_allclose(arrays["rollout"], propagation["rollout"])
+    np.testing.assert_allclose(arrays["flow"], propagation["flow"])
     assert json.loads(str(arrays["meta"]))["position"] == 18
     assert "rollout" in names[4].read_text()
 

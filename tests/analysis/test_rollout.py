@@ -8,8 +8,8 @@ import pytest
 from scipy.optimize import linprog
 
 from attn_cli.analysis import flow as flows
-from attn_cli.analysis.flow import check_scipy, check_size, flow
-from attn_cli.analysis.mixing import mixed, rollout
+from attn_cli.analysis.flow import check_scipy, check_size, maximum_flows
+from attn_cli.analysis.rollout import roll_out, with_residual
 from attn_cli.core.arrays import Exact
 from attn_cli.errors import AttnError
 
@@ -71,14 +71,14 @@ def flow_by_cuts(layers: list[Exact], position: int, token: int) -> float:
 
 
 def test_half_of_a_layer_is_the_residual_stream() -> None:
-    np.testing.assert_array_equal(mixed(np.array([[1.0, 0.0], [0.5, 0.5]])), [[1, 0], [0.25, 0.75]])
+    np.testing.assert_array_equal(with_residual(np.array([[1.0, 0.0], [0.5, 0.5]])), [[1, 0], [0.25, 0.75]])
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_rollout_is_the_sum_over_all_paths(*, is_causal: bool) -> None:
-    layers = [mixed(weights) for weights in peaked(4, 4, 3, is_causal=is_causal)]
+    layers = [with_residual(weights) for weights in peaked(4, 4, 3, is_causal=is_causal)]
     for position in range(4):
-        shares = rollout(layers, position)
+        shares = roll_out(layers, position)
         assert shares.shape == (4, 4)
         np.testing.assert_allclose(shares[-1], rollout_by_paths(layers, position), atol=1e-12)
         np.testing.assert_allclose(shares[1], rollout_by_paths(layers[:2], position), atol=1e-12)
@@ -87,35 +87,37 @@ def test_rollout_is_the_sum_over_all_paths(*, is_causal: bool) -> None:
 
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_flow_is_the_solution_of_the_linear_program(*, is_causal: bool) -> None:
-    layers = [mixed(weights) for weights in peaked(4, 5, 7, is_causal=is_causal)]
+    layers = [with_residual(weights) for weights in peaked(4, 5, 7, is_causal=is_causal)]
     for position in (0, 2, 4):
         expected = [flow_by_program(layers, position, token) for token in range(5)]
-        np.testing.assert_allclose(flow(layers, position, unseen), expected, atol=1e-8)  # rounded to 2⁻³⁰
+        np.testing.assert_allclose(
+            maximum_flows(layers, position, unseen), expected, atol=1e-8
+        )  # rounded to 2⁻³⁰
 
 
 def test_flow_is_the_smallest_cut() -> None:
-    layers = [mixed(weights) for weights in peaked(2, 4, 1, is_causal=False)]
+    layers = [with_residual(weights) for weights in peaked(2, 4, 1, is_causal=False)]
     expected = [flow_by_cuts(layers, 1, token) for token in range(4)]
-    np.testing.assert_allclose(flow(layers, 1, unseen), expected, atol=1e-8)
+    np.testing.assert_allclose(maximum_flows(layers, 1, unseen), expected, atol=1e-8)
     assert np.ptp(expected) > 0.1
 
 
 def test_a_narrow_place_bounds_the_flow_and_not_its_ends() -> None:
     """Token 1 is left by half of its residual stream in each layer; only the first layer leads to token 0."""
     layers = [np.array([[1.0, 0.0], [0.1, 0.9]]), np.array([[1.0, 0.0], [0.0, 1.0]])]
-    np.testing.assert_allclose(flow(layers, 1, unseen), [0.1, 0.9], atol=1e-9)
+    np.testing.assert_allclose(maximum_flows(layers, 1, unseen), [0.1, 0.9], atol=1e-9)
 
 
 def test_a_deep_causal_stack_rolls_out_to_its_first_token_whatever_the_weights_are() -> None:
     flat = np.tril(np.ones((12, 12)))
-    layers = [mixed(flat / flat.sum(axis=-1, keepdims=True))] * 60
-    assert rollout(layers, 11)[-1, 0] > 0.999
-    assert rollout(layers[:1], 11)[-1, 0] < 0.1
+    layers = [with_residual(flat / flat.sum(axis=-1, keepdims=True))] * 60
+    assert roll_out(layers, 11)[-1, 0] > 0.999
+    assert roll_out(layers[:1], 11)[-1, 0] < 0.1
 
 
 def test_progress_counts_the_tokens_whose_flow_is_known() -> None:
     seen: list[tuple[int, int]] = []
-    flow([np.eye(3)], 0, lambda done, total: seen.append((done, total)))
+    maximum_flows([np.eye(3)], 0, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.graphs.asked import AskedOptions
-from attn_cli.commands.graphs.stack import read_stack
-from attn_cli.commands.graphs.view import View
 from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.questions.asked import AskedOptions
+from attn_cli.commands.questions.stack import read_stack
+from attn_cli.commands.questions.view import View
 from attn_cli.commands.results.output import counted, drawn, show_reading, write
 from attn_cli.commands.results.progress import measuring
 from attn_cli.console import World
@@ -18,14 +18,14 @@ from attn_cli.safe_text import label
 from attn_cli.show.writers import PICTURES, Results
 
 if TYPE_CHECKING:
-    from attn_cli.answers.mixing import Mixing
+    from attn_cli.answers.propagation import Propagation
     from attn_cli.reading.reading import Reading
 
 _TOKENS = 3  # lines of tokens
 
 
 @record(frozen=True, kw_only=True)
-class MixingOptions:
+class PropagationOptions:
     """How weights lead through all layers, in place of effects."""
 
     topic = Topic.SHOW
@@ -57,11 +57,11 @@ class MixingOptions:
         return not (self.rollout or self.flow)
 
 
-def show_mixing(
+def show_propagation(
     world: World,
     inputs: options.ReadingOptions,
     compute: options.ComputeOptions,
-    asked_for: MixingOptions,
+    asked_for: PropagationOptions,
     asked: AskedOptions,
     view: View,
 ) -> None:
@@ -70,14 +70,14 @@ def show_mixing(
     Raises:
         AttnError: the model cannot be read, it has layers that are no attention, or SciPy is missing.
     """
-    from attn_cli.reading.mixing.answer import MixingQuestion, check_measures, mixing
-    from attn_cli.show.mixing.sentences import warnings
+    from attn_cli.reading.propagation.answer import PropagationQuestion, check_measures, propagate
+    from attn_cli.show.propagation.sentences import warnings
 
-    question = MixingQuestion(asked.position, asked_for.rollout, asked_for.flow)
+    question = PropagationQuestion(asked.position, asked_for.rollout, asked_for.flow)
     check_measures(question)
     reading = read_stack(world, inputs, compute, may_be_encoder=True)
     with measuring(world, "tokens") as progress:
-        answer = mixing(reading, question, progress)
+        answer = propagate(reading, question, progress)
     if view.as_json or view.files:
         _write(world, reading, answer, view)
     else:
@@ -86,8 +86,8 @@ def show_mixing(
         world.note(warning)
 
 
-def _show(world: World, reading: "Reading", answer: "Mixing", asked: AskedOptions) -> None:
-    from attn_cli.show.mixing.sentences import tokens_table
+def _show(world: World, reading: "Reading", answer: "Propagation", asked: AskedOptions) -> None:
+    from attn_cli.show.propagation.sentences import tokens_table
     from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
     show_reading(world, reading, most=_TOKENS)
@@ -100,15 +100,15 @@ def _show(world: World, reading: "Reading", answer: "Mixing", asked: AskedOption
         world.note(f"listed {len(rows):,} of {total:,} tokens; --top 0 lists all")
 
 
-def _write(world: World, reading: "Reading", answer: "Mixing", view: View) -> None:
+def _write(world: World, reading: "Reading", answer: "Propagation", view: View) -> None:
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data
-    from attn_cli.show.mixing.entry import MIXINGS, mixing_entry, mixing_records
-    from attn_cli.show.mixing.maps import mixing_maps
+    from attn_cli.show.propagation.entry import PROPAGATIONS, propagation_entry, propagation_records
+    from attn_cli.show.propagation.maps import propagation_maps
 
     described, texts = describe_reading(reading), [token.text for token in reading.keys]
-    document, force = described | mixing_entry(answer), view.force
-    grids = [[[grid]] for grid in mixing_maps(answer, [label(text) for text in texts])]
+    document, force = described | propagation_entry(answer), view.force
+    grids = [[[grid]] for grid in propagation_maps(answer, [label(text) for text in texts])]
     places = [(layer, head) for layer in reading.extent.layers for head in range(reading.extent.heads)]
     name = heading_of(world, reading, view.pictures, places, _what(answer, reading))
     write(
@@ -120,14 +120,20 @@ def _write(world: World, reading: "Reading", answer: "Mixing", view: View) -> No
     )
     of_json = {path: suffix for path, suffix in view.files.items() if suffix == ".json"}
     others = {path: suffix for path, suffix in view.files.items() if suffix != ".json"}
-    write(world, of_json, MIXINGS, lambda: Results(document), force=force)
-    write(world, others, MIXINGS, lambda: Results(described | mixing_records(answer, texts)), force=force)
+    write(world, of_json, PROPAGATIONS, lambda: Results(document), force=force)
+    write(
+        world,
+        others,
+        PROPAGATIONS,
+        lambda: Results(described | propagation_records(answer, texts)),
+        force=force,
+    )
     if view.as_json:
         world.say(data.as_json(document))
 
 
-def _what(answer: "Mixing", reading: "Reading") -> str:
-    from attn_cli.show.mixing.sentences import measures
+def _what(answer: "Propagation", reading: "Reading") -> str:
+    from attn_cli.show.propagation.sentences import measures
 
     return f"{' and '.join(measures(answer))} from {_named(reading, answer.position)}"
 

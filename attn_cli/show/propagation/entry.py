@@ -3,28 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from attn_cli.answers.mixing import Mixing
+from attn_cli.answers.propagation import Propagation
 from attn_cli.safe_text import printable
 from attn_cli.show import data
 from attn_cli.show.writers import FileKind, Results
 
-_FIELD = "mixing"
+_FIELD = "propagation"
 
 
-def mixing_entry(mixing: Mixing) -> dict[str, object]:
+def propagation_entry(propagation: Propagation) -> dict[str, object]:
     """The field that stands beside those of every JSON object."""
-    return {_FIELD: {"kind": str(mixing.kind), "position": mixing.position} | _numbers(mixing)}
+    return {_FIELD: {"kind": str(propagation.kind), "position": propagation.position} | _numbers(propagation)}
 
 
-def mixing_records(mixing: Mixing, texts: Sequence[str]) -> dict[str, object]:
+def propagation_records(propagation: Propagation, texts: Sequence[str]) -> dict[str, object]:
     """The numbers as arrays, and the texts of the tokens that they are about, for .csv and .npz."""
-    place = {"kind": str(mixing.kind), "position": mixing.position}
-    return place | {"texts": list(texts)} | _numbers(mixing)
+    place = {"kind": str(propagation.kind), "position": propagation.position}
+    return place | {"texts": list(texts)} | _numbers(propagation)
 
 
-def _numbers(mixing: Mixing) -> dict[str, object]:
+def _numbers(propagation: Propagation) -> dict[str, object]:
     """The arrays that were asked for."""
-    numbers = {"rollout": mixing.rollout, "flow": mixing.flow}
+    numbers = {"rollout": propagation.rollout, "flow": propagation.flow}
     return {name: array for name, array in numbers.items() if array is not None}
 
 
@@ -49,5 +49,5 @@ def _as_csv(results: Results) -> bytes:
     return data.csv_table([columns, *zip(*columns.values(), strict=True)])
 
 
-MIXINGS = FileKind({".json": _as_json, ".npz": _as_npz, ".csv": _as_csv})
+PROPAGATIONS = FileKind({".json": _as_json, ".npz": _as_npz, ".csv": _as_csv})
 """How much of each token reaches a position."""

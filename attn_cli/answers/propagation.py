@@ -6,7 +6,7 @@ from attn_cli.vocabulary import Kind
 
 
 @record(frozen=True, slots=True, eq=False)
-class Mixing:
+class Propagation:
     """The answer at one position; L layers, T tokens. What was not asked for is None."""
 
     kind: Kind  # the self-attention of one stack
