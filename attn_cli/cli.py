@@ -90,10 +90,9 @@ def _loaded(name: str) -> TyperCommand:
 
     module = importlib.import_module(f"attn_cli.commands.{name}")
     function = getattr(module, _COMMANDS[name][0])
-    single = typer.Typer(rich_markup_mode=None, add_completion=False)
     text = f"{inspect.getdoc(function)}\n\nExamples:{module.EXAMPLES}"
-    single.command(name, cls=_Command, help=text)(spread(function))
-    return cast("TyperCommand", typer.main.get_command(single))
+    callback, options = spread(function)
+    return _Command(name, callback=callback, params=[*options], help=text, rich_markup_mode=None)
 
 
 app = typer.Typer(
@@ -141,7 +140,7 @@ def main() -> None:
     # PyTorch's threads sleep while they wait for each other, instead of spinning: beside three busy programs
     # spinning took more than half of their time, and on idle cores it saves 2 %. OpenMP reads it when loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    world = World.real()
+    world = World.real()  # lives as long as this frame, until the process ends
     if "_ATTN_COMPLETE" in os.environ:  # shell completion
         sys.exit(_completed(world))
     sys.exit(run(sys.argv[1:], world))

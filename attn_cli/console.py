@@ -29,6 +29,7 @@ class World:
         self.is_quiet = False
         self.is_unheard = False  # whether standard error could not be written, other than to a closed pipe
         self.remarks: list[str] = []
+        self._kept: list[object] = []
 
     @classmethod
     def real(cls) -> "World":
@@ -37,6 +38,10 @@ class World:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an ASCII terminal has no ×
         return cls(_open(sys.stdin, "r"), _open(sys.stdout, "w"), _open(sys.stderr, "w"), os.environ)
+
+    def keep(self, thing: object) -> None:
+        """Keep an object until the process ends, where freeing it would take longer than that (`_end`)."""
+        self._kept.append(thing)
 
     @property
     def width(self) -> int:

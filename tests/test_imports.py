@@ -47,6 +47,12 @@ def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path)
     assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub", "gguf"} & found
 
 
+@pytest.mark.parametrize("head", [(), ("--heads", "0.1")])
+def test_inspect_loads_no_module_that_few_texts_need(head: tuple[str, ...]) -> None:
+    found = loaded("inspect", "the cat sat", *head)
+    assert not {"numpy.ma", "attn_cli.models.cores", "attn_cli.models.native.without_positions"} & found
+
+
 def test_a_text_that_is_no_chat_loads_nothing_for_chats(twin: Path) -> None:
     found = loaded("inspect", "the cat sat", "-m", twin)
     assert "jinja2" not in found
@@ -140,6 +146,12 @@ def test_explain_loads_nothing_for_json_and_for_choices_that_are_made() -> None:
 @pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2", "heads x"])
 def test_the_other_commands_are_as_light(line: str) -> None:
     assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())
+
+
+def test_a_page_is_written_without_torch_rich_and_matplotlib(tmp_path: Path) -> None:
+    found = loaded("report", "the cat sat", "-o", tmp_path / "a.html")
+    assert "jinja2" in found
+    assert not {"torch", "transformers", "matplotlib", "rich", "huggingface_hub"} & found
 
 
 def test_half_precision_runs_on_torch() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import open_reading, selected_places
-from attn_cli.commands.results.output import headline
+from attn_cli.commands.results.output import headline, kind_of
 from attn_cli.commands.results.progress import measuring
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -101,7 +101,9 @@ def write_page(
             exact=exact,
             bits=page.bits,
             environment=world.environment,
-            headline=headline(reading),
+            headline=[
+                phrase for phrase in headline(reading) if kind is not None or phrase != kind_of(reading)
+            ],
             progress=progress,
         )
         content = page_of(report, page.bits, granted_cores())

@@ -49,7 +49,7 @@ IN_CLASSES = TableStyle(
     name="scope=row",
     isolated="",
     masked="",
-    cell=lambda shade: f"class=s{round(shade * SHADES)}",
+    cell=lambda shade: f"class=s{round(shade * SHADES)}" if shade * SHADES >= 1 / 2 else "",
 )
 """In classes, for a page with a style sheet whose policy allows no other style."""
 

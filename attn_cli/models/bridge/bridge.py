@@ -466,6 +466,11 @@ class Bridge:
         tokens = self._fit.checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
+    def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
+        """The tokens of a text as this kind of attention reads them, without special tokens."""
+        tokenizer = self._target_tokenizer if kind is Kind.DECODER else self.tokenizer
+        return tuple(token for token in tokenizer(text, None) if not token.special)
+
     def vocabulary(self, kind: Kind) -> dict[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
         tokenizer, size = self.tokenizer, vocabulary_size(self.config)

@@ -43,6 +43,7 @@ class ReportRun:
     most: int | None  # cells along each side of the pooled weights; None: they are whole
     known: KnownPatterns | None
     exact: Sequence[Place]
+    begin: Place | None  # the head to begin with; None: the sharpest
     progress: LayerProgress
     kept: dict[Place, Head]
 
@@ -125,7 +126,7 @@ class ReportRun:
     def _sharpness(self, shown: ShownLayer, weights: Weights) -> Sequence[float]:
         """How sharp each head is, of the layers from which the head to begin with is chosen."""
         reading = self.reading
-        if shown.number not in layers_to_choose_from(reading):
+        if self.begin is not None or shown.number not in layers_to_choose_from(reading):
             return [0.0] * len(weights)
         if not reading.whole.fits or self.most is not None:
             return [float(number) for number in sharpness_of(reading, shown.layer)]

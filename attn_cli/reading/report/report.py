@@ -65,7 +65,7 @@ def report_of(
         "target": reading.request.target,
     }
     notes = [*reading.notes, *source.remarks]
-    kinds = [_kind(run, environment) for run in runs]
+    kinds = [_kind(run) for run in runs]
     return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds)
 
 
@@ -89,8 +89,11 @@ def _runs(
     before = 0
     for index, reading in enumerate(readings):
         known = find_known_patterns(reading.source, reading.kind, environment)
+        label = best_label(reading, read_probe(reading.source, reading.kind, environment))
+        begin = None if label is None else (label.layer, label.head)
+        kept = () if index else exact
         watch = partial(_shifted, progress, before, total)
-        yield ReportRun(reading, extent.most, known, () if index else exact, watch, {})
+        yield ReportRun(reading, extent.most, known, kept, kept[0] if kept else begin, watch, {})
         before += len(reading.extent.layers)
 
 
@@ -99,12 +102,8 @@ def _shifted(progress: LayerProgress, before: int, total: int, done: int, _: int
     progress(before + done, total)
 
 
-def _kind(run: ReportRun, environment: Mapping[str, str]) -> ReportedKind:
+def _kind(run: ReportRun) -> ReportedKind:
     reading = run.reading
-    label = best_label(reading, read_probe(reading.source, reading.kind, environment))
-    known_head = None if label is None else (label.layer, label.head)
-    if run.exact:
-        known_head = run.exact[0]
     return ReportedKind(
         kind=reading.kind,
         queries=int(reading.kind in _OF_TARGET),
@@ -114,7 +113,7 @@ def _kind(run: ReportRun, environment: Mapping[str, str]) -> ReportedKind:
         cells=run.cells,
         pool=Pool.MAX,
         metric=choose_metric(reading, None, parse_head_filter((), None)),
-        known_head=known_head,
+        known_head=run.begin,
         run=run.run,
         exact=run.exact_heads,
     )

@@ -9,7 +9,7 @@ from attn_cli.show.page.document import shown_label
 from attn_cli.show.page.payload import PackedKind
 from attn_cli.show.scale import LINEAR_LIMITS
 
-_MOST_ROWS = 200  # a reader without scripts sees the first ones
+_MOST_ROWS = 64  # a reader without scripts sees the first ones
 
 
 def telling_table(report: Report, packed: PackedKind) -> str:
@@ -31,6 +31,7 @@ def telling_table(report: Report, packed: PackedKind) -> str:
         are_tokens=True,
         row_places=_places(len(values), kind.cells[0]),
         column_places=_places(len(columns), kind.cells[1]),
+        sink=None if telling.sink is None else telling.sink[few],
     )
     return html_table(grid, grid.title, len(rows), IN_CLASSES)
 

@@ -6,11 +6,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from attn_cli.answers.report import Report
+from attn_cli.safe_text import label
 from attn_cli.show.html_table import SHADES
 from attn_cli.show.page.document import as_block, document_of
 from attn_cli.show.page.payload import Payload
 from attn_cli.show.page.script import whole_script
 from attn_cli.show.page.table import telling_table
+
+_TITLE = 60  # characters of the text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,6 +29,12 @@ def page_of(report: Report, bits: int, threads: int) -> bytes:
         kinds = [payload.add(kind) for kind in report.kinds]
         document = document_of(report, kinds, bits, payload.error)
         return _html(document, telling_table(report, kinds[0]), " ".join(report.remarks), payload.text)
+
+
+def _title(document: dict[str, Any]) -> str:
+    """The model and how its text begins."""
+    text = label(str(document["text"]))
+    return f"{document['headline'][0]}: {text if len(text) <= _TITLE else f'{text[:_TITLE]}…'}"
 
 
 def _precision(bits: int, error: float, exact: int) -> str:
@@ -49,7 +58,7 @@ def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> 
     page = _environment().from_string(_read("page.html"))
     text = page.render(
         document=document,
-        title=f"{document['headline'][0]}: {document['texts'][0]['labels'][0]} …",
+        title=_title(document),
         pooled=pooled,
         precision=_precision(document["bits"], document["error"], len(document["exact"])),
         script=Markup(script),  # noqa: S704  our own

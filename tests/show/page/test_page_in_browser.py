@@ -15,7 +15,7 @@ ATTACKS = (
     "<img src=x onerror=alert(1)> & <b>bold</b>",
     "<!-- <script> ]]> {{ 7 * 7 }} {% raw %} ${alert(1)}",
     "javascript:alert(1) \u202eevil\u202c \x1b[31m \u2028 \u2029",
-    "a" + "\u0301" * 10_000 + " cat",
+    "a" + "\u0301" * 500 + " cat",
 )
 
 
@@ -39,7 +39,11 @@ def test_the_policy_allows_only_the_script_and_the_style_of_the_page(story: Open
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("text", [*ATTACKS, " ".join(HOSTILE)], ids=range(len(ATTACKS) + 1))
+@pytest.mark.parametrize(
+    "text",
+    [*ATTACKS, " ".join(HOSTILE), pytest.param("a" + "\u0301" * 10_000 + " cat", marks=pytest.mark.slow)],
+    ids=range(len(ATTACKS) + 2),
+)
 def test_tokens_from_outside_do_nothing(text: str, chromium: Any, written: Written) -> None:
     page = OpenPage(chromium, written(text, "-m", "random"))
     assert page.said == []

@@ -42,5 +42,10 @@ def test_text_is_never_markup(module: Path) -> None:
     assert source.startswith("// ")
 
 
+def test_every_module_says_what_it_is_for_in_the_description_of_the_page() -> None:
+    description = attn_cli.show.page.__doc__ or ""
+    assert [module.name for module in MODULES if f"`{module.name}`" not in description] == []
+
+
 def test_no_folder_of_the_page_has_too_many_files() -> None:
     assert len(MODULES) <= 15
