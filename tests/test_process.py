@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,48 @@ def test_other_handlers_of_ctrl_c_are_kept(handled: str) -> None:
     """The second as in training, which saves its state: the main thread ends after that."""
     status, out, _ = interrupted_in_a_library(handled, 12_000_000)  # longer than one is patient
     assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
+
+
+HEARD = """
+import os, signal, sys, threading, time
+import attn_cli.cli
+from attn_cli.__main__ import main
+from attn_cli.models.tokens.fast import FastTokenizer
+import tokenizers
+from tokenizers import Regex, models, pre_tokenizers
+inner = tokenizers.Tokenizer(models.WordLevel({{"a": 0, "[UNK]": 1}}, unk_token="[UNK]"))
+inner.pre_tokenizer = pre_tokenizers.Split(Regex({pattern!r}), "isolated")
+slow = FastTokenizer(inner)
+def press():
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+def work():
+    threading.Thread(target=press, daemon=True).start()
+    slow.encode({text}, None)
+attn_cli.cli.main = work
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (
+            r"a*a*a*(?!)",
+            "('a' * 150 + ' ') * 100",
+        ),  # below the library's limit at each place, and for seconds in all
+        (r"(?<some>a*)\g<some>\g<some>\b\B", "('a' * 150 + ' ') * 100"),
+        (r"\w", "'a b ' * 2_000_000"),
+    ],
+)
+def test_ctrl_c_is_heard_while_a_tokenizer_works_on(pattern: str, text: str) -> None:
+    begun = time.monotonic()
+    code = HEARD.format(pattern=pattern, text=text)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
+    assert time.monotonic() - begun < 15  # 1 s, and the start of a process on a busy machine
 
 
 def test_a_held_ctrl_c_counts_once() -> None:
