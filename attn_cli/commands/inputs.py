@@ -23,6 +23,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Pool, Step
 if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.models.source import Source, SourceRequest
+    from attn_cli.reading.default_head import DefaultHead
     from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.reading import Generation, Reading, TextRequest
     from attn_cli.reading.window import Window
@@ -361,16 +362,30 @@ def selected_heads(
         from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
 
         return head_steps(reading, selected_places(world, reading, chosen), steps, window)
-    from attn_cli.reading.default_head import choose_default_head, describe_choice
+    from attn_cli.reading.default_head import choose_default_head
     from attn_cli.reading.probe_store import read_probe
 
     probe = read_probe(reading.source, reading.kind, world.environment)
     default = choose_default_head(reading, steps, window, probe)
     if default.out_of > 1:
-        for sentence in describe_choice(reading, default):
-            world.note(sentence)
-        _name_other_heads(world, reading)
+        _note_choice(world, reading, default, steps)
     return [default.head]
+
+
+def _note_choice(
+    world: World, reading: "Reading", default: "DefaultHead", steps: Collection[Step] | None
+) -> None:
+    """Remark on why the head, or its layer, is shown, and how to select others."""
+    from attn_cli.reading.default_head import describe_choice, describe_layer_choice
+
+    if steps and all(step.is_of_layer for step in steps):
+        if default.layers > 1:
+            world.note(describe_layer_choice(reading, default))
+            world.note(f"other layers: -l {_as_selection(reading.extent.layers)}")
+        return
+    for sentence in describe_choice(reading, default):
+        world.note(sentence)
+    _name_other_heads(world, reading)
 
 
 def _name_other_heads(world: World, reading: "Reading") -> None:

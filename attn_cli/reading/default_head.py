@@ -94,6 +94,11 @@ def choose_default_head(
     )
 
 
+def describe_layer_choice(reading: Reading, default: DefaultHead) -> str:
+    """Why the layer of the head is shown, if only steps of a whole layer are."""
+    return f"layer {default.shown.number} is shown, that of head {default.head.name}{_why(reading, default)}"
+
+
 def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
     """Why the head is shown, and what it does on this text, in one to three sentences."""
     yield f"head {default.head.name} is shown{_why(reading, default)}"

@@ -192,15 +192,14 @@ def test_a_masked_model_has_ablation_alone(tmp_path: Path) -> None:
     line = ("the cat [MASK] on the mat", "-m", tmp_path)
     status, problem, hint = refused(attn("effects", *line))
     assert status == 1
-    assert problem.startswith("bert: what its components write does not add up to its logits")
+    assert problem.startswith("what the components of bert write does not add up to its logits")
     assert hint == "--ablate zero, which needs no sum"
     found = answer(*line, "--ablate", "zero")
     assert found["direct"] is None
     assert found["position"] == found["predictions"][0]["predicts"]
     assert max(abs(entry["logit"]) for entry in found["ablation"]["heads"]) > 0.01
-    assert (
-        "no direct effects: bert: what its components write" in attn("effects", *line, "--ablate", "zero").err
-    )
+    err = attn("effects", *line, "--ablate", "zero").err
+    assert "no direct effects: what the components of bert write does not add up" in err
 
 
 def test_files_have_a_record_for_each_head(tmp_path: Path) -> None:

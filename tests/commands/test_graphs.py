@@ -384,7 +384,7 @@ def test_a_masked_model_has_a_graph_of_weights_with_what_it_predicts(tmp_path: P
     line = ("the cat [MASK] on the mat", "-m", tmp_path, "-o", tmp_path / "graph.graphml")
     status, problem, hint = refused(attn("effects", *line))
     assert status == 1
-    assert problem.startswith("bert: what its components write does not add up to its logits")
+    assert problem.startswith("what the components of bert write does not add up to its logits")
     assert hint == "--graph weights, which needs no sum"
     assert refused(attn("effects", *line, "--ablate", "zero"))[1:] == (problem, hint)
     assert attn("effects", *line, "--graph", "weights").status == 0

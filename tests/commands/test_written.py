@@ -231,6 +231,16 @@ def test_a_line_for_each_head_is_one_table_for_their_layer() -> None:
     assert line.startswith("3 sat → 0 <s> ")
 
 
+def test_the_remark_on_a_matrix_of_a_layer_is_about_layers() -> None:
+    err = attn("inspect", STORY, "-s", "value-zeroing", "--rows", "-1").err.splitlines()
+    does = "it attends to what followed an earlier copy of the token"
+    chosen = f"layer 2 is shown, that of head 2.7, the clearest induction head of 32: {does}"
+    assert [line for line in err if "head" in line or "layer" in line] == [chosen, "other layers: -l 0-3"]
+    assert "layer" not in attn("inspect", "the cat sat", "-m", "random", "-s", "value-zeroing").err
+    both = attn("inspect", STORY, "-s", "value-zeroing,norms", "--rows", "-1").err
+    assert "head 2.7 is shown" in both
+
+
 def test_a_picture_has_a_panel_for_each_layer(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     assert attn("heatmap", "the cat sat", "-l", "0,1", "-s", "value-zeroing", "-o", path).status == 0

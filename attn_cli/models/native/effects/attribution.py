@@ -169,5 +169,5 @@ def attribute(
 
 def _check_additive(spec: Spec) -> None:
     if not spec.is_pre_norm or spec.residual_is_normed:
-        problem = "what its components write does not add up to its logits: it normalises each layer's sum"
-        raise AttnError(f"{spec.type}: {problem}", "--ablate zero, which needs no sum")
+        problem = f"what the components of {spec.type} write does not add up to its logits"
+        raise AttnError(f"{problem}: it normalises each layer's sum", "--ablate zero, which needs no sum")
