@@ -120,7 +120,7 @@ def _show_effects(
         where=where,
         keep=graph.share if graph.is_of_effects(view.files) else None,
     )
-    with measuring(world, "layers") as progress, hinting_at_weights(question.keep is not None):
+    with measuring(world, "layer passes") as progress, hinting_at_weights(question.keep is not None):
         effects = answer(reading, heads, question, patterns, progress)
     if not effects.places:
         world.note("no head meets all --where conditions")

@@ -11,10 +11,13 @@ import jsonschema
 import numpy as np
 import pytest
 
+from attn_cli.cli import run
+from attn_cli.commands.results import progress
 from attn_cli.reading import free_memory, memory
 from attn_cli.show import data
+from tests.commands.results.test_progress import Terminal
 from tests.support.language_models import MASKED, NEXT, TARGETED
-from tests.support.worlds import attn, attn_in_terminal, refused
+from tests.support.worlds import attn, attn_in_terminal, refused, world
 
 STORY = "Tom Thumb went to sea, and Tom Thumb went home again, and Tom"
 
@@ -200,6 +203,14 @@ def test_a_masked_model_has_ablation_alone(tmp_path: Path) -> None:
     assert max(abs(entry["logit"]) for entry in found["ablation"]["heads"]) > 0.01
     err = attn("effects", *line, "--ablate", "zero").err
     assert "no direct effects: what the components of bert write does not add up" in err
+
+
+def test_long_ablation_counts_passes_through_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0)
+    here = world(TERM="xterm-256color")
+    here.stderr = Terminal()
+    assert run(["effects", STORY, "--ablate", "zero", "--heads", "1.1,2.6"], here) == 0
+    assert "3 of 3 layer passes" in here.stderr.getvalue()  # layers 1 to 3, in one batch
 
 
 def test_files_have_a_record_for_each_head(tmp_path: Path) -> None:
