@@ -18,6 +18,7 @@ from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
+from attn_cli.safe_text import without_credentials
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -89,10 +90,9 @@ def _loaded(name: str) -> TyperCommand:
 
     module = importlib.import_module(f"attn_cli.commands.{name}")
     function = getattr(module, _COMMANDS[name][0])
-    single = typer.Typer(rich_markup_mode=None, add_completion=False)
     text = f"{inspect.getdoc(function)}\n\nExamples:{module.EXAMPLES}"
-    single.command(name, cls=_Command, help=text)(spread(function))
-    return cast("TyperCommand", typer.main.get_command(single))
+    callback, options = spread(function)
+    return _Command(name, callback=callback, params=[*options], help=text, rich_markup_mode=None)
 
 
 app = typer.Typer(
@@ -140,20 +140,31 @@ def main() -> None:
     # PyTorch's threads sleep while they wait for each other, instead of spinning: beside three busy programs
     # spinning took more than half of their time, and on idle cores it saves 2 %. OpenMP reads it when loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    world = World.real()  # lives as long as this frame, until the process ends
     if "_ATTN_COMPLETE" in os.environ:  # shell completion
+        sys.exit(_completed(world))
+    sys.exit(run(sys.argv[1:], world))
+
+
+def _completed(world: World) -> int:
+    """Let typer complete a command line; returns the exit status."""
+    try:
         typer.main.get_command(app).main(prog_name="attn")
-    sys.exit(run(sys.argv[1:], World.real()))
+    except OSError as error:
+        world.drop_result()
+        if isinstance(error, BrokenPipeError):
+            return 0
+        problem, hint, status = _explained(error, ())
+        world.complain(problem, hint)
+        return status
+    return 0
 
 
 def run(arguments: Sequence[str], world: World) -> int:
     """Run one command in `world`; returns the exit status listed in docs/files.md."""
     try:
-        return _run(arguments, world)
-    except BrokenPipeError:  # the reader closed the pipe
-        _discard_output(world)
-        with suppress(BrokenPipeError):
-            world.finish()
-        return 0
+        status = _run(arguments, world)
+        return status or int(world.is_unheard)
     except KeyboardInterrupt:
         world.interrupted()
         return _INTERRUPTED
@@ -163,12 +174,16 @@ def _run(arguments: Sequence[str], world: World) -> int:
     try:
         status = _called(arguments, world)
         world.finish()
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # the reader closed the pipe
+        world.drop_result()
+        with suppress(BrokenPipeError):  # a stream without a descriptor
+            world.finish()
+        return 0
     except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
-            traceback.print_exc(file=world.stderr)
+            with suppress(OSError):
+                world.stderr.write(without_credentials(traceback.format_exc()))
         world.complain(problem, hint)
     return status
 
@@ -185,7 +200,11 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, OSError):
         return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
     problem = f"internal error in attn: {type(error).__name__}: {error}"
-    return " ".join(problem.split()), "please report it with the traceback that ATTN_DEBUG=1 shows", _CANNOT
+    return (
+        without_credentials(" ".join(problem.split())),
+        "please report it with the traceback that ATTN_DEBUG=1 shows",
+        _CANNOT,
+    )
 
 
 def _is_short_of_memory(error: Exception) -> bool:
@@ -236,10 +255,3 @@ def _sentence_of(error: OSError) -> str:
     if error.filename is None:
         return f"the result cannot be written: {reason}"
     return f"{error.filename} cannot be used: {reason}"
-
-
-def _discard_output(world: World) -> None:
-    """Redirect standard output, which the interpreter flushes at exit, to the null device."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, world.stdout.fileno())
-    os.close(nothing)

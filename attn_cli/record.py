@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as record  # type checkers know dataclasses
 else:
     from dataclasses import _FIELD, MISSING, Field, FrozenInstanceError, InitVar, field
+    from types import UnionType
     from typing import ClassVar
 
     def record(*, frozen, slots=False, eq=True, kw_only=False):
@@ -50,25 +51,32 @@ else:
 
     def _defaults(cls):
         """The default of each field: a value, what `field` returned, or MISSING."""
-        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no inheritance"
-        defaults = {}
+        bases, own = cls.__bases__, vars(cls)
+        is_alone = bases == (object,) or not any(hasattr(base, "__dataclass_fields__") for base in bases)
+        assert is_alone, "no inheritance"
+        defaults = {name: own.get(name, MISSING) for name in cls.__annotations__}
         for name, annotation in cls.__annotations__.items():
-            default = vars(cls).get(name, MISSING)
-            _check_is_plain(name, annotation, default)
-            if isinstance(default, Field):
-                delattr(cls, name)
-            defaults[name] = default
+            assert _is_field(annotation), f"{name}: ClassVar and InitVar are not supported"
+        for name, default in defaults.items():
+            if default is not MISSING:
+                _check_default(name, default)
+                if isinstance(default, Field):
+                    delattr(cls, name)
         return defaults
 
     _NO_FIELDS = ("typing.ClassVar", "ClassVar", "dataclasses.InitVar", "InitVar")
 
-    def _check_is_plain(name, annotation, default):
-        """Check that the field uses no feature of `dataclasses` that records do not support."""
-        is_text = isinstance(annotation, str)
+    def _is_field(annotation):
+        """Whether it is the annotation of a field, not one that `dataclasses` treats in another way."""
+        if isinstance(annotation, (type, UnionType)):  # most: to ask a class for what it lacks takes longer
+            return annotation is not InitVar
+        if isinstance(annotation, str):
+            return not annotation.startswith(_NO_FIELDS)
         kind = getattr(annotation, "__origin__", annotation)
-        is_none = annotation.startswith(_NO_FIELDS) if is_text else kind in (ClassVar, InitVar)
-        is_none = is_none or type(kind) is InitVar
-        assert not is_none, f"{name}: ClassVar and InitVar are not supported"
+        return kind is not ClassVar and type(kind) is not InitVar
+
+    def _check_default(name, default):
+        """Check that the default uses no feature of `dataclasses` that records do not support."""
         if isinstance(default, Field):
             is_plain = (
                 default.compare and default.repr and default.hash is None and default.kw_only is MISSING

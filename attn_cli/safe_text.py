@@ -19,6 +19,9 @@ _BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols th
 _KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
+_IN_ADDRESS = r"//(?:\S*|[^/\n]*)@"  # the user and the password of a URL
+_IN_ADDRESS_ALONE = r"(?<![\w/])[\w.~%+\-]+:[^\s/]+@"  # without the scheme before them
+_IN_HEADER = r"(?i)\b(bearer|basic)\s+[^\s'\"]+"
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
@@ -38,6 +41,12 @@ def printable(text: str) -> str:
     r"""`text` with every control, format, surrogate or unassigned character escaped (`\x1b`)."""
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
     return "".join(_printable_character(*three) for three in neighbours)
+
+
+def without_credentials(message: str) -> str:
+    """A library's message, or an address, without the password or token in its addresses and headers."""
+    message = re.sub(_IN_ADDRESS_ALONE, "", re.sub(_IN_ADDRESS, "//", message))
+    return re.sub(_IN_HEADER, r"\1 ...", message)
 
 
 def is_right_to_left(text: str) -> bool:

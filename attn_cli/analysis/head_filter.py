@@ -24,6 +24,17 @@ _SCORE = "score"
 _NUMBERS = (*Metric, _SCORE)
 _SHAPE = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*([^\s<>=!]+)\s*")
 _EXAMPLE = '--where "entropy<1", "induction>=0.4" or "pattern=induction"'
+
+
+@record(frozen=True, slots=True)
+class ConditionFields:
+    """The numbers of a head that conditions can be about, and examples of conditions."""
+
+    numbers: Sequence[str]
+    examples: str
+
+
+_OF_METRICS = ConditionFields((*_NUMBERS, *_PLACE), _EXAMPLE)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -138,7 +149,7 @@ def parse_head_filter(where: Sequence[str], sort: str | None) -> HeadFilter:
     return HeadFilter(tuple(map(parse_condition, where)), None if sort is None else parse_sort_order(sort))
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str, fields: ConditionFields = _OF_METRICS) -> Condition:
     """Parse a condition: a name, a comparison, a value.
 
     Raises:
@@ -146,16 +157,16 @@ def parse_condition(text: str) -> Condition:
     """
     matched = _SHAPE.fullmatch(text)
     if matched is None:
-        raise UsageError(f"'{text}' is not a condition", _EXAMPLE)
+        raise UsageError(f"'{text}' is not a condition", fields.examples)
     name, sign, value = matched.groups()
     if name == _PATTERN:
         return Condition(name, sign, _parse_pattern(text, sign, value))
-    if name not in {*_NUMBERS, *_PLACE}:
-        names = (*_NUMBERS, *_PLACE, _PATTERN)
+    if name not in fields.numbers:
+        names = (*fields.numbers, _PATTERN)
         near = nearest(name, names)
         hint = f"one of {', '.join(names)}" if near is None else f'--where "{near}{sign}{value}"'
         raise UsageError(f"unknown field '{name}' in '{text}'", hint)
-    return Condition(name, sign, _parse_number(text, value))
+    return Condition(name, sign, _parse_number(text, value, fields.examples))
 
 
 def parse_sort_order(text: str) -> SortOrder:
@@ -184,13 +195,13 @@ def _parse_pattern(text: str, sign: str, value: str) -> str | None:
     return None if value == NO_PATTERN else value
 
 
-def _parse_number(text: str, value: str) -> float:
+def _parse_number(text: str, value: str, examples: str) -> float:
     try:
         number = float(value)
     except ValueError:
         number = float("nan")
     if not isfinite(number):
-        raise UsageError(f"'{value}' in '{text}' is not a number", _EXAMPLE)
+        raise UsageError(f"'{value}' in '{text}' is not a number", examples)
     return number
 
 

@@ -49,6 +49,7 @@ class AblationEffects:
     method: AblationMethod
     heads: Sequence[HeadChange]
     together: HeadChange | None = None  # under the first of them; None: they were not chosen
+    heads_together: Sequence[HeadPlace] = ()
     replaced_by: str = ""  # what contexts were replaced by, in words
     keeps_patterns: bool = False
 

@@ -14,6 +14,7 @@ class EdgeMeasure(StrEnum):
 
     EFFECTS = "effects"
     WEIGHTS = "weights"
+    NORMS = "norms"
 
 
 class EdgeKind(StrEnum):
@@ -43,7 +44,7 @@ class GraphEdge:
     source: str  # the ids of two nodes
     target: str
     kind: EdgeKind
-    weight: float  # by the measure of the graph
+    weight: float | None  # by the measure of the graph; None: it has none for what is no head
     layer: int | None = None
     head: int | None = None
     attention: Kind | None = None  # of a head

@@ -9,7 +9,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.graphs.asked import LOOKS, AskedOptions, prediction_place
-from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_weights_graph
+from attn_cli.commands.graphs.graph_files import hinting_at_weights, write_effects_graph, write_rows_graph
 from attn_cli.commands.graphs.mixing import MixingOptions, show_mixing
 from attn_cli.commands.graphs.options import GraphOptions
 from attn_cli.commands.graphs.stack import read_stack
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from attn_cli.answers.effects import Effects, HeadPlace
     from attn_cli.models.predictions import HeadEffects
     from attn_cli.reading.effects.answer import Question
+    from attn_cli.reading.effects.head_filter import EffectFilter
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
@@ -119,13 +120,15 @@ def show_head_effects(
     as they are. With --ablate, heads are switched off as well, and what changes is shown beside it: the two
     differ, because later layers read what a head writes, and both are true.
 
-    A look is one head at one of its keys; the looks with the largest direct effects are listed. A graph has
-    them as edges that lead from tokens to the prediction. --rollout and --flow ask instead how the weights of
+    A look is one head at one of its keys; the looks with the largest direct effects are listed. Table, looks
+    and records are of the heads that --heads and --where select, maps and the sum of all. A graph has looks
+    as edges that lead from tokens to the prediction. --rollout and --flow ask instead how the weights of
     all layers together lead back to the text.
     """
     from attn_cli.show import files
 
     _check_ablation(ablation)
+    where = _where(asked, ablation)
     targets = files.targets(out or (), (*PICTURES, *RECORDS, *GRAPHS), force=force)
     graph.check(targets)
     view = View(targets, canvas_of(picture_options, targets), picture_options, as_json, force)
@@ -134,15 +137,16 @@ def show_head_effects(
         _check_unused(mixing.name, _of_effects(asked, ablation, inputs) | graph.given(targets))
         show_mixing(world, inputs, compute, mixing, asked, view)
         return
-    is_of_weights = graph.is_of_weights(targets)
-    is_alone = is_of_weights and not (as_json or graph.others(targets))
-    if is_alone:
-        _check_unused("--graph weights", _of_effects(asked, ablation))
+    is_of_rows = graph.is_of_rows(targets)
+    is_alone = is_of_rows and not (as_json or graph.others(targets))
+    if is_of_rows:
+        unused = _of_effects(asked, ablation) if is_alone else {"--where": asked.where or None}
+        _check_unused(f"--graph {graph.measure}", unused)
     reading = read_stack(world, inputs, compute, may_be_encoder=is_alone)
     if not is_alone:
-        _show_effects(world, reading, inputs, asked, ablation, graph, view)
-    if is_of_weights:
-        write_weights_graph(world, reading, selection(inputs), asked, graph, view)
+        _show_effects(world, reading, inputs, asked, ablation, where, graph, view)
+    if is_of_rows:
+        write_rows_graph(world, reading, selection(inputs), asked, graph, view)
 
 
 def _show_effects(
@@ -151,19 +155,25 @@ def _show_effects(
     inputs: options.ReadingOptions,
     asked: AskedOptions,
     ablation: AblationOptions,
+    where: "EffectFilter",
     graph: GraphOptions,
     view: View,
 ) -> None:
     from attn_cli.reading.effects.answer import answer
-    from attn_cli.reading.known_patterns import find_known_patterns
 
     heads = reading.source.effects(reading.texts)
     question = _question(world, reading, heads, selection(inputs), asked, ablation)
-    question = replace(question, keep=graph.share if graph.is_of_effects(view.files) else None)
-    known = find_known_patterns(reading.source, reading.kind, world.environment)
-    patterns = {} if known is None else _patterns(reading.kind, known.shares)
+    patterns = _known_patterns(world, reading, where)
+    question = replace(
+        question,
+        heads=where.before_runs(question.heads, patterns),
+        where=where,
+        keep=graph.share if graph.is_of_effects(view.files) else None,
+    )
     with measuring(world, "layers") as progress, hinting_at_weights(question.keep is not None):
         effects = answer(reading, heads, question, patterns, progress)
+    if not effects.places:
+        world.note("no head meets all --where conditions")
     if view.as_json or view.files:
         _write(world, reading, heads, effects, graph, view)
     else:
@@ -213,6 +223,7 @@ def _of_effects(
     """The options that are about effects alone, by name; with `inputs` also those that choose heads."""
     of_effects: dict[str, object] = {
         "--against": asked.against,
+        "--where": asked.where or None,
         "--edges": asked.edges,
         "--ablate": ablation.ablate,
     }
@@ -234,6 +245,12 @@ def _check_unused(by: str, given: Mapping[str, object]) -> None:
             raise UsageError(f"{option} does not apply to {by}", f"leave {option} out")
 
 
+def _where(asked: AskedOptions, ablation: AblationOptions) -> "EffectFilter":
+    from attn_cli.reading.effects.head_filter import parse_effect_filter
+
+    return parse_effect_filter(asked.where or (), is_ablated=ablation.ablate is not None)
+
+
 def _question(
     world: World,
     reading: "Reading",
@@ -251,13 +268,14 @@ def _question(
         None if text is None else find_token(source, kind, text, option) for option, text in named.items()
     )
     places = set(chosen.resolve(source.card.name, source.card.layers, reading.extent.heads))
+    listed = [place for place in heads.places if place[1:] in places]
     return Question(
         prediction_place(reading, asked.position, is_next=heads.is_next),
         token,
         against,
         looks=LOOKS if asked.edges is None else asked.edges,
-        heads=[place for place in heads.places if place[1:] in places],
-        is_together=bool(chosen.places),
+        heads=listed,
+        together=listed if chosen.places else (),
         switching=_switching(world, reading, heads, ablation),
     )
 
@@ -327,6 +345,23 @@ def _other_effects(reading: "Reading", text: str) -> "HeadEffects":
     other = replace(request, target=text) if is_target else of_text
     texts = read(reading.source, other).texts
     return reading.source.effects(texts)
+
+
+def _known_patterns(world: World, reading: "Reading", where: "EffectFilter") -> "Mapping[HeadPlace, Pattern]":
+    """The pattern that each head is known for, if it is for one.
+
+    Raises:
+        UsageError: a condition is about patterns, and the heads of the model are known for none.
+    """
+    from attn_cli.reading.known_patterns import find_known_patterns
+
+    known = find_known_patterns(reading.source, reading.kind, world.environment)
+    if known is not None:
+        return _patterns(reading.kind, known.shares)
+    if where.needs_patterns:
+        problem = f"the heads of {reading.source.card.name} are known for no pattern"
+        raise UsageError(problem, "attn heads --probe names them first")
+    return {}
 
 
 def _patterns(kind: Kind, shares: "Mapping[Place, Sequence[PatternShare]]") -> "dict[HeadPlace, Pattern]":

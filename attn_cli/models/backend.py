@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.cores import suited_threads
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @record(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def check_device_name(device: str) -> None:
     Raises:
         UsageError: it does not.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+    if device not in _DEVICES and not re.fullmatch(r"cuda:\d+", device):
         raise UsageError(f"unknown device '{device}'", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
@@ -96,6 +97,8 @@ def torch_backend(device: str, dtype: DType, rounded: DType | None = None) -> Ba
 def torch_on_granted_cores() -> Any:
     """PyTorch, limited to the cores granted to the container; by default it uses all cores of the machine."""
     import torch  # 1.7 s
+
+    from attn_cli.models.cores import suited_threads  # NumPy does without
 
     torch.set_num_threads(suited_threads(torch.get_num_threads()))
     return torch

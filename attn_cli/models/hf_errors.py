@@ -10,6 +10,7 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
 
 from attn_cli.errors import AttnError
+from attn_cli.safe_text import without_credentials
 
 _HINT = "check that config.json and the weights belong to the same model"
 
@@ -33,5 +34,5 @@ def translated_errors(problem: str, hint: str = _HINT) -> Iterator[None]:
         raise
     except Exception as error:  # 500 model implementations raise every kind of exception
         lines = str(error).strip().splitlines() or [""]
-        said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
+        said = without_credentials(f"{type(error).__name__}: {lines[0]}".removesuffix(": "))
         raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows the traceback") from error

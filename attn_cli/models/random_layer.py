@@ -74,6 +74,10 @@ class RandomLayer:
         """Never called: `has_decoder` is false."""
         raise AssertionError(text)
 
+    def plain_tokens(self, text: str, _kind: Kind) -> tuple[Token, ...]:
+        """Words and punctuation marks."""
+        return words(text)
+
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         """All words of two letters: any word has a vector."""
         return {index: "".join(pair) for index, pair in enumerate(product(ascii_lowercase, repeat=2))}

@@ -291,6 +291,9 @@ class Source(Protocol):
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens the decoder reads for a target text, if there is a decoder."""
 
+    def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
+        """The tokens of a text as this kind of attention reads them, without special tokens."""
+
     def vocabulary(self, kind: Kind) -> Mapping[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
 

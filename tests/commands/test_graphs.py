@@ -17,14 +17,16 @@ import pytest
 
 from attn_cli.answers.effects import KeptShare
 from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphEdge, GraphNode
+from attn_cli.reading.graph import keeping
 from attn_cli.reading.graph import weights as weights_graph
 from attn_cli.show.graph.content import GraphContent
 from attn_cli.show.graph.dot import as_dot
 from attn_cli.show.graph.graphml import as_graphml
 from attn_cli.show.graph.node_link import as_node_link
 from attn_cli.vocabulary import Kind
+from tests.support.every_type import save_twin
 from tests.support.hostile import HOSTILE
-from tests.support.language_models import MASKED, TARGETED
+from tests.support.language_models import MASKED, NEXT, TARGETED
 from tests.support.twins import minilm
 from tests.support.worlds import attn, refused
 
@@ -77,16 +79,17 @@ def test_edges_of_effects_are_those_of_the_answer(tmp_path: Path) -> None:
 
 
 def test_a_look_at_its_own_token_is_an_edge_of_its_own_kind(tmp_path: Path) -> None:
-    for measure in ("effects", "weights"):
+    for measure in ("effects", "weights", "norms"):
         graph = graph_of(tmp_path, "--keep", "1", "--graph", measure)
         for source, target, data in edges_of(graph, "self", "head"):
             query = 18 if target == "prediction" else graph.nodes[target]["position"]
             assert (graph.nodes[source]["position"] == query) == (data["kind"] == "self")
 
 
-def test_a_whole_graph_of_weights_is_every_matrix(tmp_path: Path) -> None:
-    graph = graph_of(tmp_path, "--keep", "1", "--graph", "weights", text="the cat sat on the mat")
-    attention = attn("inspect", "the cat sat on the mat", "-l", "all", "-s", "weights", "--json").document
+@pytest.mark.parametrize("measure", ["weights", "norms"])
+def test_a_whole_graph_of_weights_or_norms_is_every_matrix(tmp_path: Path, measure: str) -> None:
+    graph = graph_of(tmp_path, "--keep", "1", "--graph", measure, text="the cat sat on the mat")
+    attention = attn("inspect", "the cat sat on the mat", "-l", "all", "-s", measure, "--json").document
     for head in attention["attention"]:
         matrix = np.zeros((len(head["queries"]), len(head["keys"])))
         for source, target, data in edges_of(graph, "head", "self"):
@@ -94,15 +97,55 @@ def test_a_whole_graph_of_weights_is_every_matrix(tmp_path: Path) -> None:
                 (below, key), (above, query) = (map(int, end.split(".")) for end in (source, target))
                 assert (below, above) == (head["layer"], head["layer"] + 1)
                 matrix[query, key] = data["weight"]
-        np.testing.assert_allclose(matrix, head["steps"]["weights"], atol=1e-7)
+        np.testing.assert_allclose(matrix, head["steps"][measure], atol=1e-7)
     residual = [(source, target) for source, target, _ in edges_of(graph, "residual")]
     tokens = len(attention["tokens"])
     last = tokens - 1
     stream = [(f"{layer}.{at}", f"{layer + 1}.{at}") for layer in range(4) for at in range(tokens)]
     assert residual == [*stream, (f"4.{last}", "prediction")]
+    passed_on = {data.get("weight") for *_, data in edges_of(graph, "residual")}
+    assert passed_on == ({1.0} if measure == "weights" else {None})
 
 
-@pytest.mark.parametrize("measure", ["effects", "weights"])
+def test_a_long_text_is_read_in_blocks_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    monkeypatch.setattr(weights_graph, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    blocks = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    ours, theirs = (
+        {
+            (source, target, data["head"]): data["weight"]
+            for source, target, data in edges_of(graph, "head", "self")
+        }
+        for graph in (blocks, whole)
+    )
+    assert ours == pytest.approx(theirs, rel=1e-4)  # float32
+
+
+def test_an_edge_of_norms_has_its_weight_beside_it(tmp_path: Path) -> None:
+    norms, weights = (
+        {
+            (source, target, data["head"]): data
+            for source, target, data in edges_of(
+                graph_of(tmp_path, "--keep", "1", "--graph", measure), "head"
+            )
+        }
+        for measure in ("norms", "weights")
+    )
+    assert len(norms) == len(weights)
+    assert all(data["alpha"] == weights[edge]["weight"] for edge, data in norms.items())
+
+
+@pytest.mark.slow
+def test_norms_that_are_not_known_have_no_graph(tmp_path: Path) -> None:
+    save_twin("mpt", tmp_path)  # read through transformers
+    line = ("effects", "the cat sat", "-m", tmp_path, "-o", tmp_path / "graph.dot", "--graph")
+    status, problem, hint = refused(attn(*line, "norms"))
+    assert (status, hint) == (1, "--graph weights")
+    assert problem.startswith(f"{tmp_path.name} has no norms in layer 0: ")
+    assert attn(*line, "weights").status == 0
+
+
+@pytest.mark.parametrize("measure", ["effects", "weights", "norms"])
 def test_the_share_that_is_kept_is_stated_and_is_the_smallest(tmp_path: Path, measure: str) -> None:
     whole = graph_of(tmp_path, "--keep", "1", "--graph", measure)
     every = sorted((abs(data["weight"]) for *_, data in edges_of(whole, "head", "self")), reverse=True)
@@ -125,6 +168,16 @@ def test_chosen_heads_are_those_of_the_graph_and_of_its_whole(tmp_path: Path) ->
         heads = {(data["layer"], data["head"]) for *_, data in edges_of(graph, "head", "self")}
         assert heads == {(2, 6), (0, 2)}
         assert graph.graph["head_edges"] == len(edges_of(graph, "head", "self"))
+
+
+def test_heads_that_meet_a_condition_are_those_of_the_graph(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "--where", "direct>1", "--keep", "1")
+    heads = {(data["layer"], data["head"]) for *_, data in edges_of(graph, "head", "self")}
+    assert heads == {(2, 6), (2, 7)}
+    assert graph.graph["head_edges"] == 2 * 19
+    empty = attn("effects", STORY, "--where", "direct>100", "-o", tmp_path / "empty.dot")
+    assert empty.status == 0
+    assert "the graph has no edges of heads" in empty.err.splitlines()
 
 
 def test_the_default_is_nine_tenths_of_the_effects(tmp_path: Path) -> None:
@@ -247,6 +300,17 @@ def test_neuronpedia_reads_heads_between_tokens_and_the_logit(tmp_path: Path) ->
     assert len(set(triples)) == len(triples)  # the viewer tells nodes apart by these
 
 
+def test_before_a_soft_cap_the_edges_add_up(tmp_path: Path) -> None:
+    NEXT["gemma2, a low cap"].save(tmp_path)
+    graph = graph_of(tmp_path, "-m", tmp_path, "--keep", "1", text="the cat sat on the mat")
+    facts = graph.graph
+    total = sum(data["weight"] for *_, data in graph.edges(data=True))
+    assert total + facts["bias"] + facts["constant"] + facts["mean"] == pytest.approx(facts["sum"], abs=1e-4)
+    assert facts["softcap"] * np.tanh(facts["sum"] / facts["softcap"]) == pytest.approx(
+        facts["logit"], abs=1e-4
+    )
+
+
 def test_in_neuronpedias_graph_what_enters_a_head_is_what_leaves_it(tmp_path: Path) -> None:
     found = neuronpedia(tmp_path, "--keep", "1")
     heads = [node["node_id"] for node in found["nodes"] if node["feature_type"] == "attention head"]
@@ -268,6 +332,14 @@ def test_a_head_has_its_whole_effect_however_few_looks_are_kept(tmp_path: Path) 
     assert links["2_7_18", logit] == pytest.approx(expected[2, 7])
 
 
+def test_labels_in_neuronpedias_graph_are_no_markup(tmp_path: Path) -> None:
+    found = neuronpedia(tmp_path, "--keep", "1")
+    assert found["metadata"]["prompt_tokens"][0] == "<s>"
+    labels = {node["clerp"] for node in found["nodes"]}
+    assert '"\u2039s\u203a" before layer 3' in labels
+    assert not any(sign in each for each in labels for sign in "<>&")
+
+
 def test_tokens_of_an_encoder_and_a_decoder_are_nodes_of_two_sides(tmp_path: Path) -> None:
     TARGETED["t5"].save(tmp_path)
     line = ("--target", "the mat was", "-m", tmp_path, "--keep", "1")
@@ -282,11 +354,13 @@ def test_tokens_of_an_encoder_and_a_decoder_are_nodes_of_two_sides(tmp_path: Pat
         facts["logit"], abs=1e-3
     )
     weights = graph_of(tmp_path, *line, "--graph", "weights", text="the cat sat")
-    cross = [edge for edge in edges_of(weights, "head") if edge[2]["attention"] == "cross"]
+    cross = [edge for edge in edges_of(weights, "head", "self") if edge[2]["attention"] == "cross"]
+    assert {data["kind"] for *_, data in cross} == {"head"}  # no token of the other text is the query's own
     assert {
         (weights.nodes[source]["side"], weights.nodes[target]["side"]) for source, target, _ in cross
     } == {("encoder", "decoder")}
     assert "prediction" in weights
+    assert all(re.fullmatch(r"[\w.-]+", node) for node in (*effects, *weights))  # as names in XML are
     encoder = graph_of(
         tmp_path, "-m", tmp_path, "--graph", "weights", "--kind", "encoder", text="the cat sat"
     )
@@ -319,7 +393,7 @@ def test_a_masked_model_has_a_graph_of_weights_with_what_it_predicts(tmp_path: P
 
 
 def test_a_text_of_one_token_has_a_graph(tmp_path: Path) -> None:
-    for measure in ("effects", "weights"):
+    for measure in ("effects", "weights", "norms"):
         graph = graph_of(tmp_path, "--no-special", "--graph", measure, "--keep", "1", text="a")
         assert len(edges_of(graph, "self")) == 32
         assert not edges_of(graph, "head")
@@ -409,6 +483,13 @@ def test_too_many_pairs_are_refused_before_the_layers_run(
     assert attn(*line, "the cat sat on").status == 0
 
 
+def test_the_limits_are_those_that_the_page_names() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "effects.md").read_text("utf-8")
+    assert f"at most {keeping._MOST_KEPT:,} edges" in page  # noqa: SLF001  the number itself
+    assert f"at most {weights_graph._MOST_PAIRS:,} pairs" in page  # noqa: SLF001
+    assert weights_graph._MOST_PAIRS == 1 << 24  # noqa: SLF001
+
+
 _GRAPH = "-o graph.graphml or graph.dot, or --schema node-link -o graph.json"
 _NO_GRAPH = "applies only to a graph, and no file holds one"
 
@@ -451,6 +532,21 @@ _NO_GRAPH = "applies only to a graph, and no file holds one"
             "leave --edges out",
         ),
         (
+            "-o x.dot --graph words",
+            "--graph cannot be 'words': it must be one of effects, weights, norms",
+            "attn effects --help",
+        ),
+        (
+            "-o x.dot -o x.csv --graph weights --where direct>1",
+            "--where does not apply to --graph weights",
+            "leave --where out",
+        ),
+        (
+            "-o x.dot --graph norms --against x",
+            "--against does not apply to --graph norms",
+            "leave --against out",
+        ),
+        (
             "-o x.dot --graph weights --ablate zero",
             "--ablate does not apply to --graph weights",
             "leave --ablate out",
@@ -462,8 +558,8 @@ _NO_GRAPH = "applies only to a graph, and no file holds one"
         ),
         (
             "-o x.dot --kind encoder",
-            "--kind encoder does not apply: effects are those of all heads",
-            "leave it out",
+            "storybook has no encoder attention: it has self",
+            "--kind self",
         ),
     ],
 )

@@ -126,6 +126,9 @@ class Translator:
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         return shift_right(START, words(text))
 
+    def plain_tokens(self, text: str, _kind: Kind) -> tuple[Token, ...]:
+        return words(text)
+
     def token_text(self, index: int, _kind: Kind) -> str:
         return str(index)
 

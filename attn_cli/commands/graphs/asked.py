@@ -51,6 +51,16 @@ class AskedOptions:
             show_default=False,
         ),
     ] = None
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Only heads that meet this condition: `direct>1`, `pattern=induction`, `layer>1`, and with "
+            "--ablate `logit<-1`, `probability<-0.1`, `KL>0.5`. May be repeated; all conditions must hold.",
+            show_default=False,
+        ),
+    ] = None
     edges: Annotated[
         int | None,
         typer.Option(

@@ -59,7 +59,7 @@ def write_effects_graph(
     _write(world, effects_graph(reading, effects, effects.direct, effects.kept), document, graph, view)
 
 
-def write_weights_graph(
+def write_rows_graph(
     world: World,
     reading: "Reading",
     chosen: Selection,
@@ -67,17 +67,17 @@ def write_weights_graph(
     graph: GraphOptions,
     view: View,
 ) -> None:
-    """Write the graph of the weights of all layers, with the prediction if the model makes one.
+    """Write the graph of the weights or norms of all layers, with the prediction if the model makes one.
 
     Raises:
-        AttnError: the edges are too many, memory is short, or a weight is not a finite number.
+        AttnError: the edges are too many, memory is short, a number is not finite, or norms are not known.
     """
     from attn_cli.reading.document import describe_reading
     from attn_cli.reading.graph.weights import weights_graph, with_cross_heads
 
     heads = with_cross_heads(reading, selected_places(world, reading, chosen))
     prediction = _predicted_if_any(world, reading, asked)
-    found = weights_graph(reading, heads, graph.share, prediction)
+    found = weights_graph(reading, heads, graph.measure, graph.share, prediction)
     _write(world, found, describe_reading(reading), graph, view)
 
 

@@ -32,7 +32,7 @@ class GraphOptions:
             "--graph",
             metavar="MEASURE",
             help="Edges of a graph (.graphml, .dot): effects, of heads at the keys that the predicting row "
-            "looks at; or weights, of all rows.",
+            "looks at; weights of all rows; or norms, of what heads write with these.",
             show_default="effects",
         ),
     ] = None
@@ -50,7 +50,7 @@ class GraphOptions:
         typer.Option(
             "--schema",
             metavar="NAME",
-            help="Let .json hold a graph too, in this schema: node-link, for networkx; or neuronpedia, for its "
+            help="Let .json hold a graph too, in this schema: node-link for networkx, or neuronpedia for its "
             "viewer of attribution graphs.",
             show_default=False,
         ),
@@ -84,9 +84,9 @@ class GraphOptions:
         files = {f"-o {path}": path for each in self.kinds(targets).values() for path in each}
         return {**named, **files}
 
-    def is_of_weights(self, targets: Mapping[Path, str]) -> bool:
-        """Whether a graph of weights is written."""
-        return self.measure is EdgeMeasure.WEIGHTS and bool(self.kinds(targets))
+    def is_of_rows(self, targets: Mapping[Path, str]) -> bool:
+        """Whether a graph of all rows is written, of weights or norms."""
+        return self.measure is not EdgeMeasure.EFFECTS and bool(self.kinds(targets))
 
     def is_of_effects(self, targets: Mapping[Path, str]) -> bool:
         """Whether a graph of effects is written."""

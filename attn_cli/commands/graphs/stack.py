@@ -20,6 +20,8 @@ def read_stack(
 ) -> "Reading":
     """The text as the decoder reads it, or the model's only stack, or with --kind encoder the encoder.
 
+    A decoder without a text of its own, that does not go on with one either, reads its start token.
+
     Raises:
         AttnError: the model or its weights cannot be read.
         UsageError: --kind is none of these.
@@ -28,16 +30,20 @@ def read_stack(
     texts = text_request(world, inputs.text)
     source = open_model(world, source_request(inputs.source, compute, is_drawn=generation is not None))
     kind = _kind(source, inputs.kind, may_be_encoder=may_be_encoder)
+    if kind is Kind.DECODER and texts.target is None and generation is None:
+        texts = replace(texts, target="")
     reading = read_whole(world, source, replace(texts, kind=kind), generation)
     return reading.with_suited_backend(source.card.layers)
 
 
 def _kind(source: "Source", asked: Kind | None, *, may_be_encoder: bool) -> Kind | None:
     """The kind of self-attention; None: the only one."""
+    from attn_cli.reading.reading import check_kind
+
+    if asked is not None:
+        check_kind(asked, source)
     if not source.has_decoder:
-        if asked in {None, next(iter(source.kinds))}:
-            return None
-        raise UsageError(f"--kind {asked} does not apply: effects are those of all heads", "leave it out")
+        return None
     if asked is Kind.ENCODER and may_be_encoder:
         return asked
     if asked in {None, Kind.DECODER}:
@@ -47,4 +53,5 @@ def _kind(source: "Source", asked: Kind | None, *, may_be_encoder: bool) -> Kind
             f"--kind {asked} is no stack: rollout, flow and graphs are of one, with its cross-attention",
             "--kind encoder or --kind decoder",
         )
-    raise UsageError(f"--kind {asked} does not apply: effects are those of all heads", "leave it out")
+    problem = f"--kind {asked} does not apply: effects are those of all decoder and cross heads"
+    raise UsageError(problem, "leave out --kind")

@@ -20,7 +20,7 @@ def show_effects(
 ) -> None:
     """Print the predictions, maps of the effects, the sum beside the logit, the strongest looks, a table."""
     from attn_cli.show.effects.maps import effect_maps
-    from attn_cli.show.effects.sentences import look_sentences, predictions_table, sums, what_is_split
+    from attn_cli.show.effects.sentences import look_phrases, predictions_table, sums, what_is_split
     from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
     from attn_cli.show.terminal.lists import Paragraph, TextTable
 
@@ -36,9 +36,8 @@ def show_effects(
         world.say(f"\ndirect effects on {what_is_split(effects)}:")
         for line in sums(effects, effects.direct):
             world.screen.print(Paragraph(line.split(" "), between=" "))
-        named = _namer(reading)
-        for sentence in look_sentences(effects, named, query):
-            world.screen.print(Paragraph(sentence.split(" "), between=" "))
+        for phrases in look_phrases(effects, _namer(reading), query):
+            world.screen.print(Paragraph(phrases, between=" "))
     _show_heads(world, effects, top, digits)
     if effects.ablation is not None:
         _note_ablation(world, effects.ablation, digits)
@@ -49,12 +48,14 @@ def _show_heads(world: World, effects: "Effects", top: int, digits: int) -> None
     from attn_cli.show.terminal.lists import TextTable
 
     names, rows = heads_table(effects, top, digits)
+    if not rows:
+        return
     world.say("")
     numbers = range(2, len(names))
     world.screen.print(TextTable(names, rows, right=numbers, rest="widen the window, or use --json"))
     total = len(effects.places)
     if len(rows) < total:
-        world.note(f"listed {len(rows)} of {total} heads; --top 0 lists all")
+        world.note(f"listed {len(rows):,} of {total:,} heads; --top 0 lists all")
 
 
 def _note_ablation(world: World, ablation: "AblationEffects", digits: int) -> None:
@@ -63,7 +64,7 @@ def _note_ablation(world: World, ablation: "AblationEffects", digits: int) -> No
     together = ablation.together
     if together is not None:
         logit, probability, divergence = change_cells(together, digits)
-        names = ", ".join(name_of(change.head) for change in ablation.heads)
+        names = ", ".join(map(name_of, ablation.heads_together))
         world.say(f"\n{names} together: logit {logit}, probability {probability}, KL {divergence}")
     kept = "; all heads keep their weights" if ablation.keeps_patterns else ""
     world.note(f"switched off: contexts are replaced by {ablation.replaced_by}{kept}; KL is in nats")

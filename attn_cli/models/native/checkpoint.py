@@ -15,7 +15,6 @@ from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
-from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
     Card,
@@ -160,6 +159,11 @@ class Checkpoint:
         assert start is not None, "a decoder has a start token"
         tokenizer = self._splitter.target_tokenizer()
         return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
+
+    def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
+        """The tokens of a text as this kind of attention reads them, without special tokens."""
+        tokenizer = self._target_tokenizer if kind is Kind.DECODER else self.tokenizer
+        return tuple(token for token in tokenizer(text, None) if not token.special)
 
     def vocabulary(self, kind: Kind) -> dict[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
@@ -352,10 +356,14 @@ class Checkpoint:
 
     def order_sources(self, kind: Kind, layers: int, length: int) -> tuple[OrderSource, ...]:
         """What tells the first `layers` layers of this kind the order of the tokens that the keys are of."""
+        from attn_cli.models.native.without_positions import order_sources  # only lessons ask for it
+
         return order_sources(self._ordered(kind), layers, length)
 
     def with_order_from(self, kind: Kind, kept: Collection[OrderSource]) -> "Checkpoint":
         """The same model, to which nothing but `kept` tells the order of the tokens that the keys are of."""
+        from attn_cli.models.native.without_positions import with_order_from  # as above
+
         spec = with_order_from(self._ordered(kind), kept)
         return replace(self, spec=replace(self.spec, decoder=spec) if kind is Kind.DECODER else spec)
 

@@ -46,7 +46,7 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
 
         if tower := tower_config(config):
             return _tower_spec(tower, config, is_causal=is_causal)
-    if config.text("model_type") not in native_types():
+    if config.text("model_type").replace("-", "_") not in _modules():
         return None
     return read_spec(config, is_causal=is_causal)
 
@@ -85,6 +85,16 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
 @cache
 def _modules() -> Mapping[str, str]:
     """The module of each family, by file name."""
-    (home,) = architectures.__path__
-    files = Path(home).glob("*/[!_]*.py")
-    return {file.stem: f"{architectures.__name__}.{file.parent.name}.{file.stem}" for file in files}
+    (home,) = map(Path, architectures.__path__)
+    folders = [folder for folder in home.iterdir() if _is_shown(folder) and folder.is_dir()]
+    files = [file for folder in folders for file in folder.iterdir() if _is_shown(file)]
+    return {
+        file.stem: f"{architectures.__name__}.{file.parent.name}.{file.stem}"
+        for file in files
+        if file.suffix == ".py"
+    }
+
+
+def _is_shown(path: Path) -> bool:
+    """Whether it is no file or folder of Python's own, such as `__init__.py`."""
+    return not path.name.startswith("_")

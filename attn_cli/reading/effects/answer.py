@@ -1,6 +1,7 @@
 """Answers what a model predicts at a position, and what its heads do to that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from attn_cli.answers.effects import (
@@ -15,14 +16,15 @@ from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.predictions import Attribution, HeadEffects, RunProgress
 from attn_cli.reading.effects.direct import direct_effects, strongest_looks
+from attn_cli.reading.effects.head_filter import EffectFilter
 from attn_cli.reading.effects.switching import (
+    COMPARED_AT_ONCE,
     Asked,
     Switching,
     changes_of,
     is_mean_by_position,
     replacements,
 )
-from attn_cli.reading.graph.effects import kept_looks
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
@@ -30,7 +32,8 @@ from attn_cli.reading.steps import unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod, Pattern
 
-_Direct: TypeAlias = tuple[DirectEffects | None, Sequence[LookEffect], KeptLooks | None, str]
+_ALL = EffectFilter()
+_Looks: TypeAlias = tuple[Sequence[LookEffect], KeptLooks | None]
 
 
 @record(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Question:
     predictions: int = 5
     looks: int = 5
     heads: Sequence[HeadPlace] = ()  # that are listed, and switched off
-    is_together: bool = False  # whether all of them are also switched off at once
+    where: EffectFilter = _ALL  # which of them are listed
+    together: Sequence[HeadPlace] = ()  # the heads that are also switched off at once, if they are several
     switching: Switching | None = None  # None: no head is
     keep: float | None = None  # the share of all looks that a graph keeps; None: there is none
 
@@ -70,8 +74,10 @@ def answer(
     token = int(logits.argmax()) if question.token is None else question.token
     if token == question.against:
         raise UsageError("--token and --against are the same token", "--against another one")
-    direct, looks, kept, why = _direct(attribution, reason, token, question)
-    asked = Asked(question.position, token, question.against)
+    direct, why = _direct(attribution, reason, token, question)
+    ablation = _ablation(effects, question, Asked(question.position, token, question.against), progress)
+    listed = question.where.select(question.heads, patterns, direct, ablation)
+    looks, kept = ((), None) if direct is None else _looks(attribution, token, question, set(listed))
     predicts = question.position + effects.is_next
     expected = PlaceLogits(reading, predicts, logits)
     return Effects(
@@ -83,9 +89,9 @@ def answer(
         direct,
         why,
         looks,
-        _ablation(effects, question, asked, progress),
+        None if ablation is None else _of_heads(ablation, set(listed)),
         patterns,
-        question.heads,
+        listed,
         kept,
     )
 
@@ -104,35 +110,42 @@ def _logits(
     return attribution.logits, attribution, ""
 
 
-def _direct(attribution: Attribution | None, reason: str, token: int, question: Question) -> _Direct:
+def _direct(
+    attribution: Attribution | None, reason: str, token: int, question: Question
+) -> tuple[DirectEffects | None, str]:
+    """The direct effects, or why there are none."""
     if attribution is None:
-        return None, (), None, reason
+        return None, reason
     try:
-        direct = direct_effects(attribution, token, question.against)
-        all_looks = attribution.looks(token, question.against)
-        looks = strongest_looks(all_looks, question.looks, set(question.heads))
+        return direct_effects(attribution, token, question.against), ""
     except AttnError as error:
         if question.switching is None:
             raise
-        return None, (), None, error.problem
-    return direct, looks, _kept(attribution, token, question), ""
+        return None, error.problem
 
 
-def _kept(attribution: Attribution, token: int, question: Question) -> KeptLooks | None:
-    """The looks of a graph, if there is to be one."""
+def _looks(
+    attribution: Attribution | None, token: int, question: Question, listed: Collection[HeadPlace]
+) -> _Looks:
+    """The strongest looks of the listed heads, and those of a graph, if there is to be one."""
+    assert attribution is not None, "direct effects came from it"
+    all_looks = list(attribution.looks(token, question.against))
+    strongest = strongest_looks(all_looks, question.looks, listed)
     if question.keep is None:
-        return None
-    return kept_looks(attribution.looks(token, question.against), question.keep, set(question.heads))
+        return strongest, None
+    from attn_cli.reading.graph.effects import kept_looks  # few answers are graphs
+
+    return strongest, kept_looks(all_looks, question.keep, listed)
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
-    """Check that the keys and values of all layers, and the runs of a batch, fit into free memory.
+    """Check that the values of all layers, and the runs of a batch, fit into free memory.
 
     Raises:
         AttnError: they do not.
     """
-    runs = 0 if question.switching is None else len(question.heads) + 1
-    kept = 2 * len(effects.places) * effects.length * effects.head_size + runs * effects.batch_numbers
+    runs = 0 if question.switching is None else len(question.heads) + bool(question.together)
+    kept = effects.numbers_held(runs, min(runs, COMPARED_AT_ONCE))
     check_run_fits(reading, kept, "a shorter text, or fewer heads: --heads")
 
 
@@ -142,17 +155,23 @@ def _ablation(
     switching = question.switching
     if switching is None:
         return None
-    by = replacements(effects, switching, question.heads)
+    by = replacements(effects, switching, [*question.heads, *question.together])
     variants = [[place] for place in question.heads]
-    together = [list(question.heads)] if question.is_together and len(variants) > 1 else []
+    together = [list(question.together)] if len(question.together) > 1 else []
     changes = changes_of(effects, asked, [*variants, *together], by, switching, progress)
     return AblationEffects(
         switching.method,
         changes[: len(variants)],
         changes[-1] if together else None,
+        question.together,
         _replaced_by(effects, switching),
         switching.keeps_patterns,
     )
+
+
+def _of_heads(ablation: AblationEffects, heads: Collection[HeadPlace]) -> AblationEffects:
+    """The same of these heads alone."""
+    return replace(ablation, heads=[change for change in ablation.heads if change.head in heads])
 
 
 def _replaced_by(effects: HeadEffects, switching: Switching) -> str:

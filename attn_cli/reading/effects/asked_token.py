@@ -2,7 +2,6 @@
 
 from attn_cli.errors import UsageError
 from attn_cli.models.source import Source
-from attn_cli.models.tokens.token import Token
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Kind
 
@@ -18,9 +17,9 @@ def find_token(source: Source, kind: Kind, typed: str, option: str) -> int:
         raise UsageError(f"{option} needs the text of a token: it is empty", f'{option} " the"')
     found = sorted(index for index, text in source.vocabulary(kind).items() if text == typed)
     if found:
-        split = _split(source, typed)
+        split = source.plain_tokens(typed, kind)
         return split[0].id if len(split) == 1 and split[0].id in found else found[0]
-    pieces = [token.text for token in _split(source, typed)]
+    pieces = [token.text for token in source.plain_tokens(typed, kind)]
     if len(pieces) > 1:
         problem = f"{option} takes one token of {source.card.name}: '{shown}' is {len(pieces)}, "
         raise UsageError(problem + _listed(pieces), f'{option} "{printable(pieces[0])}"')
@@ -28,11 +27,6 @@ def find_token(source: Source, kind: Kind, typed: str, option: str) -> int:
         f"no token of {source.card.name} has the text '{shown}'",
         f'the text with the space before it, as in {option} " the"',
     )
-
-
-def _split(source: Source, typed: str) -> list[Token]:
-    """The tokens of the text, without those that the template adds."""
-    return [token for token in source.tokens(typed, None) if not token.special]
 
 
 def _listed(pieces: list[str]) -> str:

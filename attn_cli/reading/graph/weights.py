@@ -1,4 +1,4 @@
-"""The graph of weights: each head of each layer, from each key to each query that looks at it."""
+"""The graph of weights or of norms: each head of each layer, from each key to each query that looks at it."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -9,6 +9,7 @@ from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphE
 from attn_cli.answers.prediction import Prediction
 from attn_cli.core.arrays import Floats, Indices
 from attn_cli.errors import AttnError
+from attn_cli.models.source import Layer
 from attn_cli.reading.graph.keeping import strongest
 from attn_cli.reading.graph.nodes import PREDICTION, TokenNodes, ends, head_kind, predicted
 from attn_cli.reading.memory import check_run_fits
@@ -17,9 +18,13 @@ from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, unwarned
 from attn_cli.reading.window import LARGEST
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import Kind, Step
 
 _MOST_PAIRS = 1 << 24  # of a query and a key, of all heads together: 16 million
+_STEPS = {
+    EdgeMeasure.WEIGHTS: (Step.WEIGHTS,),
+    EdgeMeasure.NORMS: (Step.NORMS, Step.WEIGHTS),
+}
 _HELD = 8  # numbers of 4 bytes for each of them: its weight, its place, their order, their sums
 
 
@@ -33,38 +38,42 @@ class Predicted:
 
 @record(frozen=True, slots=True, eq=False)
 class _Block:
-    """The weights above 0 in some rows of one head."""
+    """The numbers above 0 in some rows of one head, which are weights or norms."""
 
     kind: Kind
     layer: int
     head: int
     queries: Indices  # (N,)
     keys: Indices  # (N,)
-    weights: Floats  # (N,)
+    numbers: Floats  # (N,)
+    weights: Floats | None = None  # (N,) of the softmax; None: the numbers are these
 
 
 @unwarned
 def weights_graph(
-    reading: Reading, heads: Collection[HeadPlace], share: float, prediction: Predicted | None
+    reading: Reading,
+    heads: Collection[HeadPlace],
+    measure: EdgeMeasure,
+    share: float,
+    prediction: Predicted | None,
 ) -> AttentionGraph:
-    """The strongest weights of these heads, and the residual stream of every token through all layers.
+    """The strongest weights or norms of these heads, and the residual stream of every token.
 
     Raises:
-        AttnError: the edges are too many, memory is short, or a weight is not a finite number.
+        AttnError: the edges are too many, memory is short, a number is not finite, or norms are not known.
     """
     _check_size(reading, heads)
-    blocks = list(_blocks(reading, heads))
-    weights = np.concatenate([block.weights for block in blocks])
-    order, kept = strongest(weights, share)
-    starts = np.cumsum([0, *(len(block.weights) for block in blocks)])
+    blocks = list(_blocks(reading, heads, _STEPS[measure]))
+    order, kept = strongest(np.concatenate([block.numbers for block in blocks]), share)
+    starts = np.cumsum([0, *(len(block.numbers) for block in blocks)])
     owners = np.searchsorted(starts, order, side="right") - 1
     nodes = TokenNodes(reading)
     edges = [
         *(_edge(nodes, blocks[owner], place) for owner, place in _within(owners, order - starts[owners])),
-        *_residual_edges(nodes, reading, prediction),
+        *_residual_edges(nodes, reading, 1.0 if measure is EdgeMeasure.WEIGHTS else None, prediction),
     ]
     return AttentionGraph(
-        EdgeMeasure.WEIGHTS,
+        measure,
         kept,
         [*nodes.named(ends(edges)), *_predicted(prediction)],
         edges,
@@ -87,23 +96,36 @@ def _check_size(reading: Reading, heads: Collection[HeadPlace]) -> None:
     check_run_fits(reading, pairs * _HELD, "a shorter text, or fewer heads: --heads")
 
 
-def _blocks(reading: Reading, heads: Collection[HeadPlace]) -> Iterator[_Block]:
+def _blocks(reading: Reading, heads: Collection[HeadPlace], steps: Sequence[Step]) -> Iterator[_Block]:
     for kind in dict.fromkeys(kind for kind, _, _ in heads):
         layers = sorted({layer for which, layer, _ in heads if which is kind})
         attentions = reading.source.attentions(reading.texts, kind, layers)
         for number, layer in zip(layers, attentions, strict=False):
             chosen = sorted(head for which, each, head in heads if which is kind and each == number)
-            yield from _blocks_of_layer(ShownLayer(kind, number, layer), chosen, reading)
+            _check_known(reading, number, layer, steps)
+            yield from _blocks_of_layer(ShownLayer(kind, number, layer), chosen, steps, reading)
 
 
-def _blocks_of_layer(layer: ShownLayer, heads: Sequence[int], reading: Reading) -> Iterator[_Block]:
+def _check_known(reading: Reading, number: int, layer: Layer, steps: Sequence[Step]) -> None:
+    for step in steps:
+        if step in layer.absent:
+            problem = f"{reading.source.card.name} has no {step} in layer {number}: {layer.absent[step]}"
+            raise AttnError(problem, "--graph weights")
+
+
+def _blocks_of_layer(
+    layer: ShownLayer, heads: Sequence[int], steps: Sequence[Step], reading: Reading
+) -> Iterator[_Block]:
     queries, keys = len(reading.texts.queries(layer.kind)), len(reading.texts.keys(layer.kind))
     step = max(1, LARGEST // (keys * len(heads)))
     for start in range(0, queries, step):
         rows = range(start, min(start + step, queries))
-        for head, weights in zip(heads, layer.weights(heads, rows), strict=True):
-            row, key = np.nonzero(weights)
-            yield _Block(layer.kind, layer.number, head, row + start, key, weights[row, key])
+        for head, (numbers, *weights) in zip(
+            heads, zip(*layer.matrices(steps, heads, rows), strict=True), strict=True
+        ):
+            row, key = np.nonzero(numbers)
+            alphas = weights[0][row, key] if weights else None
+            yield _Block(layer.kind, layer.number, head, row + start, key, numbers[row, key], alphas)
 
 
 def _within(owners: Indices, places: Indices) -> Iterator[tuple[int, int]]:
@@ -117,15 +139,18 @@ def _edge(nodes: TokenNodes, block: _Block, place: int) -> GraphEdge:
         nodes.key(block.kind, block.layer, key),
         nodes.query(block.kind, block.layer, query),
         head_kind(block.kind, query, key),
-        float(block.weights[place]),
+        float(block.numbers[place]),
         block.layer,
         block.head,
         block.kind,
+        None if block.weights is None else float(block.weights[place]),
     )
 
 
-def _residual_edges(nodes: TokenNodes, reading: Reading, prediction: Predicted | None) -> Iterator[GraphEdge]:
-    """What every layer passes on of each token, with weight 1; the last one to the language head."""
+def _residual_edges(
+    nodes: TokenNodes, reading: Reading, weight: float | None, prediction: Predicted | None
+) -> Iterator[GraphEdge]:
+    """What every layer passes on of each token; the last one to the language head."""
     kind, extent = reading.kind, reading.extent
     last = 1 + max((*extent.layers, *extent.others))
     if not reading.source.has_decoder:
@@ -133,9 +158,9 @@ def _residual_edges(nodes: TokenNodes, reading: Reading, prediction: Predicted |
     for layer in range(last):
         for position in range(len(reading.queries)):
             before, after = nodes.key(kind, layer, position), nodes.key(kind, layer + 1, position)
-            yield GraphEdge(before, after, EdgeKind.RESIDUAL, 1.0, layer)
+            yield GraphEdge(before, after, EdgeKind.RESIDUAL, weight, layer)
     if prediction is not None:
-        yield GraphEdge(nodes.key(kind, last, prediction.position), PREDICTION, EdgeKind.RESIDUAL, 1.0)
+        yield GraphEdge(nodes.key(kind, last, prediction.position), PREDICTION, EdgeKind.RESIDUAL, weight)
 
 
 def _predicted(prediction: Predicted | None) -> list[GraphNode]:

@@ -61,18 +61,18 @@ def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
     what = "logit" if effects.against is None else "difference of the logits"
     before = " before the soft cap" if direct.softcap is not None else ""
     yield added
-    yield f"sum {direct.total:.4f} = {what}{before} {direct.expected:.4f}"
+    total, expected = f"{direct.total:.4f}", f"{direct.expected:.4f}"
+    yield f"sum {total} {'=' if total == expected else '≈'} {what}{before} {expected}"
 
 
-def look_sentences(effects: Effects, named: Named, query: str) -> list[str]:
-    """What the strongest looks do, as sentences."""
-    on = quoted(effects.target.text)
-    to = f"to {on}" if effects.against is None else f"to {on} over {quoted(effects.against.text)}"
-    return [
-        f"{name_of(look.head)} looks from {query} at {named(look.head[0], look.key)}, weight "
-        f"{look.weight:.2f}, and adds {_signed(look.effect, 2)} {to}"
-        for look in effects.looks
-    ]
+def look_phrases(effects: Effects, named: Named, query: str) -> Iterator[list[str]]:
+    """What the strongest looks do, as sentences in phrases: a line may end between two, but in no token."""
+    over = [] if effects.against is None else ["over", quoted(effects.against.text)]
+    for look in effects.looks:
+        key = f"{named(look.head[0], look.key)},"
+        looks = [*name_of(look.head).split(" "), "looks", "from", query, "at", key]
+        adds = ["weight", f"{look.weight:.2f},", "and", "adds", _signed(look.effect, 2)]
+        yield [*looks, *adds, "to", quoted(effects.target.text), *over]
 
 
 def heads_table(effects: Effects, count: int, digits: int) -> tuple[list[str], list[list[str]]]:

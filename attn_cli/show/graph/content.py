@@ -64,12 +64,16 @@ def of_edge(edge: GraphEdge) -> dict[str, Value]:
 def kept_in_words(graph: AttentionGraph) -> str:
     """How many edges the graph has, and what they hold, as a sentence."""
     share = graph.share
+    if not share.total:
+        return "the graph has no edges of heads"
     edges = f"{share.kept:,} of {share.total:,} edges of heads"
     return f"the graph keeps {edges}: {share.held:.3f} of the sum of their absolute {graph.measure}"
 
 
 def edge_label(graph: AttentionGraph, edge: GraphEdge) -> str:
     """Which head, or what else, and its weight."""
+    if edge.weight is None:
+        return edge.name
     number = f"{edge.weight:{_SIGNED}}" if graph.measure is EdgeMeasure.EFFECTS else f"{edge.weight:.2f}"
     return f"{edge.name} {number}"
 

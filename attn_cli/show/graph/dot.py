@@ -30,7 +30,7 @@ def _lines(content: GraphContent) -> Iterator[str]:
     for layer in dict.fromkeys((node.side, node.layer) for node in graph.nodes):
         of_layer = [node for node in graph.nodes if (node.side, node.layer) == layer]
         yield f"{_MARGIN}{{ rank=same; {' '.join(map(_node, of_layer))} }}"
-    widest = max((abs(edge.weight) for edge in graph.edges if edge.head is not None), default=0.0)
+    widest = max((_size(edge) for edge in graph.edges if edge.head is not None), default=0.0)
     height = _heights(graph)
     for edge in graph.edges:
         rows = {"minlen": max(1, height[edge.target] - height[edge.source])}
@@ -62,16 +62,25 @@ def _heights(graph: AttentionGraph) -> dict[str, int]:
 
 
 def _edge(graph: AttentionGraph, edge: GraphEdge, widest: float) -> dict[str, Value]:
-    share = min(1.0, abs(edge.weight) / widest) if widest else 0.0
+    share = min(1.0, _size(edge) / widest) if widest else 0.0
     width = round(_NARROWEST + (_WIDEST - _NARROWEST) * share, 2)
     is_of_head = edge.kind in {EdgeKind.HEAD, EdgeKind.SELF}
     look: dict[str, Value] = {
         "label": edge_label(graph, edge) if is_of_head or graph.measure is EdgeMeasure.EFFECTS else "",
         "penwidth": width if is_of_head else _NARROWEST,
-        "color": (_POSITIVE if edge.weight >= 0 else _NEGATIVE) if is_of_head else _QUIET,
+        "color": _color(edge) if is_of_head else _QUIET,
         "style": "solid" if is_of_head else "dashed",
     }
-    return look | {"kind": str(edge.kind), str(graph.measure): edge.weight}
+    weight = {} if edge.weight is None else {str(graph.measure): edge.weight}
+    return look | {"kind": str(edge.kind)} | weight
+
+
+def _size(edge: GraphEdge) -> float:
+    return abs(edge.weight or 0.0)
+
+
+def _color(edge: GraphEdge) -> str:
+    return _POSITIVE if (edge.weight or 0.0) >= 0 else _NEGATIVE
 
 
 def _attributes(values: Mapping[str, Value]) -> str:

@@ -12,7 +12,7 @@ _SPELLED = {
     "▏": " ", "▎": " ", "▍": " ", "▌": "#", "▋": "#", "▊": "#", "▉": "#",
     "÷": "/", "√": "sqrt ", "−": "-", "∞": "inf", "²": "^2", "Σ": "sum", "α": "alpha", "“": '"', "”": '"',
 }  # fmt: skip
-_FLAG = re.compile("[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}]{2}")
+_FLAG = "[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}]{2}"
 
 
 def encodable(text: str, encoding: str) -> str:
@@ -84,6 +84,9 @@ def _spelled(character: str) -> str:
 
 def _pieces(text: str, width: int) -> Iterator[str]:
     """`text` in pieces of at most `width`, unless a single character is wider."""
+    if cell_len(text) <= width:
+        yield text
+        return
     piece = ""
     for grapheme in graphemes(text):
         if piece and cell_len(piece + grapheme) > width:
@@ -95,6 +98,8 @@ def _pieces(text: str, width: int) -> Iterator[str]:
 
 def graphemes(text: str) -> Iterator[str]:
     """User-perceived characters: a letter with its accents, a joined emoji, a flag."""
-    inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # Rich splits a flag into two letters
+    inside_flags = {
+        flag.start() + 1 for flag in re.finditer(_FLAG, text)
+    }  # Rich splits a flag into two letters
     ends = [end for _, end, _ in split_graphemes(text)[0] if end not in inside_flags]
     return (text[start:end] for start, end in pairwise((0, *ends)))

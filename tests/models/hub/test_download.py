@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +11,11 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub import download as downloads
-from attn_cli.models.hub.locate import DownloadProgress, Located, WantedFiles, locate_model, no_progress
-from attn_cli.models.open import fetcher
-from tests.support.local_hub import COMMIT, Hub, serving
+from attn_cli.models.hub.locate import Located, WantedFiles, locate_model
+from tests.support.hub_place import BASE, WEIGHTS, Place
+from tests.support.local_hub import COMMIT, Hub
 
-BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
-WEIGHTS = bytes(range(256)) * 40  # 10 KiB
-
-
-@pytest.fixture(autouse=True)
-def _online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go online: the tests run with HF_HUB_OFFLINE=1, which the library reads only once."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(downloads, "_CHUNK", 1024)
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    files = BASE | {"model.safetensors": WEIGHTS, "pytorch_model.bin": b"never", "vocab.json": b"older"}
-    with serving(Hub(dict(files))) as found:
-        yield found
-
-
-class Place:
-    """A cache, and the hub behind it."""
-
-    def __init__(self, home: Path, hub: Hub) -> None:
-        self.environment = {"HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint}
-        self.folder = home / "hub" / "models--org--small"
-        self.snapshot = self.folder / "snapshots" / hub.commit
-
-    def locate(
-        self,
-        name: str = "org/small",
-        revision: str | None = None,
-        watch: DownloadProgress = no_progress,
-        wanted: WantedFiles | None = None,
-    ) -> Located:
-        return locate_model(
-            name,
-            self.environment,
-            revision,
-            fetcher(self.environment, watch, wanted or WantedFiles()),
-            wanted,
-        )
-
-    @property
-    def names(self) -> set[str]:
-        """The files of the snapshot."""
-        return {each.name for each in self.snapshot.iterdir()}
-
-    def refused(self, *arguments: Any) -> tuple[str, str]:
-        with pytest.raises(AttnError) as caught:
-            self.locate(*arguments)
-        return caught.value.problem, caught.value.hint
-
-    @property
-    def blobs(self) -> list[str]:
-        """The unfinished downloads."""
-        return [each.name for each in self.folder.glob("blobs/*.incomplete")]
-
-
-@pytest.fixture
-def place(tmp_path: Path, hub: Hub) -> Place:
-    return Place(tmp_path, hub)
+pytestmark = pytest.mark.usefixtures("online")
 
 
 def test_the_cache_contains_exactly_the_needed_files_afterwards(place: Place, hub: Hub) -> None:
@@ -260,9 +200,73 @@ def test_an_invalid_token_differs_from_a_missing_model(place: Place, hub: Hub) -
 
 
 def test_a_revision_missing_from_the_hub_is_named(place: Place, hub: Hub) -> None:
-    problem = "org/small has no revision '../x' on the hub"
+    problem = "org/small has no revision 'v2' on the hub"
     hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
-    assert place.refused("org/small", "../x") == (problem, hint)
+    assert place.refused("org/small", "v2") == (problem, hint)
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [
+        *(
+            "../../../../victim",
+            "..",
+            "a/../../../../../victim",
+            "{home}/victim",
+            "/",
+            "a//b",
+            "./main",
+            "a/",
+        ),
+        *("v\n1", "v\x1b[31m", "v\0", "v" * 256, "é" * 128),
+    ],
+)
+def test_a_revision_that_no_branch_can_have_writes_nothing(
+    revision: str, place: Place, hub: Hub, tmp_path: Path
+) -> None:
+    """A hub that lies has every revision."""
+    revision = revision.format(home=tmp_path)
+    hub.takes_any_revision = True
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    problem = f"org/small has no revision '{revision}' on the hub"
+    hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
+    assert place.refused("org/small", revision) == (problem, hint)
+    assert victim.read_text() == "whole"
+    assert hub.asked == []
+    assert list(tmp_path.iterdir()) == [victim]
+
+
+@pytest.mark.parametrize("revision", ["refs/pr/1", "feature/a.b", "v1..2", "é", "a b"])
+def test_a_revision_may_have_a_path_and_an_odd_name(revision: str, place: Place, hub: Hub) -> None:
+    hub.takes_any_revision = True
+    assert place.locate("org/small", revision).directory == place.snapshot
+    assert (place.folder / "refs" / revision).read_text() == COMMIT
+
+
+def test_a_link_in_place_of_a_revision_is_not_written_through(place: Place, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    (place.folder / "refs").mkdir(parents=True)
+    (place.folder / "refs" / "main").symlink_to(victim)
+    place.locate()
+    assert (place.folder / "refs" / "main").read_text() == COMMIT
+    assert victim.read_text() == "whole"
+
+
+@pytest.mark.parametrize("name", ["../../../../../secret", "/etc/passwd", "a/../../x", "..", "x\0"])
+def test_an_index_in_the_cache_does_not_look_outside(
+    name: str, place: Place, hub: Hub, tmp_path: Path
+) -> None:
+    """The hub is asked for what is missing, and its index is refused."""
+    (tmp_path / "secret").touch()
+    del hub.files["model.safetensors"]
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"a": name}}).encode()
+    place.snapshot.mkdir(parents=True)
+    for file in ("config.json", "tokenizer.json", "model.safetensors.index.json"):
+        (place.snapshot / file).write_bytes(hub.files[file])
+    problem, _ = place.refused()
+    assert problem.endswith(f"lists a file outside its directory: {name!r}")
 
 
 def test_a_model_without_weights_says_so(place: Place, hub: Hub) -> None:

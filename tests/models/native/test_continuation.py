@@ -1,6 +1,5 @@
 """How native models go on with a text, compared with transformers' greedy generation, and with one pass."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from attn_cli.core.arrays import Floats, to_numpy
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.generation.sampling import likeliest
 from attn_cli.models.native.checkpoint import Checkpoint
-from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import NextToken, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.language_models import NEXT, TARGETED, HeadRecipe
+from tests.support.saved_twins import Saved, opened, saving
 from tests.support.twins import TEXTS
 
 pytestmark = pytest.mark.slow  # a twin of each family beside transformers
@@ -37,21 +36,8 @@ FLAT = {"gemma2, a low cap"}  # many logits round to the cap itself, and which o
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    found: dict[str, Path] = {}
-
-    def directory(name: str) -> Path:
-        if name not in found:
-            found[name] = TWINS[name].save(tmp_path_factory.mktemp("continued"))
-        return found[name]
-
-    return directory
-
-
-def opened(directory: Path, backend: Backend) -> Checkpoint:
-    source = open_checkpoint("twin", directory, backend)
-    assert isinstance(source, Checkpoint)
-    return source
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    return saving(TWINS, tmp_path_factory)
 
 
 def beginning(source: Checkpoint, text: str) -> Texts:
@@ -81,9 +67,7 @@ class Watch:
 
 
 @pytest.mark.parametrize("name", sorted({*NEXT, *TARGETED} - FLAT))
-def test_the_tokens_are_those_of_transformers(
-    name: str, saved: Callable[[str], Path], backend: Backend
-) -> None:
+def test_the_tokens_are_those_of_transformers(name: str, saved: Saved, backend: Backend) -> None:
     source = opened(saved(name), backend)
     for text in TEXTS:
         texts = beginning(source, text)
@@ -92,9 +76,7 @@ def test_the_tokens_are_those_of_transformers(
 
 
 @pytest.mark.parametrize("name", TURNED)
-def test_a_text_that_becomes_long_is_rotated_anew(
-    name: str, saved: Callable[[str], Path], backend: Backend
-) -> None:
+def test_a_text_that_becomes_long_is_rotated_anew(name: str, saved: Saved, backend: Backend) -> None:
     source = opened(saved(name), backend)
     texts = beginning(source, TEXTS[1][:12])
     new = source.generate(texts, COUNT, lambda after: likeliest(after.logits))
@@ -108,9 +90,7 @@ def test_a_text_that_becomes_long_is_rotated_anew(
         *((name, kind) for name in TARGETED for kind in (Kind.DECODER, Kind.CROSS)),
     ],
 )
-def test_the_rows_of_new_tokens_are_those_of_one_pass(
-    name: str, kind: Kind, saved: Callable[[str], Path]
-) -> None:
+def test_the_rows_of_new_tokens_are_those_of_one_pass(name: str, kind: Kind, saved: Saved) -> None:
     source = opened(saved(name), choose_backend("cpu", DType.FLOAT64))
     texts = beginning(source, TEXTS[0])
     for layer in source.kinds[kind].layers:
