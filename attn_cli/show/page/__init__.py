@@ -43,6 +43,6 @@ the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.state` and `at
 A view is a function that draws the state into its element; it registers itself with `onChange`, writes only
 by `change`, and creates text only as `textContent`. Every part of the state but `hover` is in the address. A
 view that draws on a canvas gets its context from `sharpen`, so that it is saved as SVG too; what is chosen on
-a canvas is an element over it, which the Tab key and arrow keys reach and screen readers read. A new view is a
-new module, an element in `page.html` and an import in `main.js`.
+a canvas is an element over it, which the Tab key and arrow keys reach and screen readers read. A new view is
+a new module, an element in `page.html` and an import in `main.js`.
 """
