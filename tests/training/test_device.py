@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from attn_cli.models import backend
+from attn_cli.models import backend, cores
 from attn_cli.training.device import chosen
 
 
@@ -21,6 +21,6 @@ def _restored_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("_restored_threads")
 def test_the_evaluation_has_no_more_threads_than_cores_are_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(64)
-    monkeypatch.setattr(backend, "suited_threads", lambda default: default // 32)
+    monkeypatch.setattr(cores, "suited_threads", lambda default: default // 32)
     assert chosen("cpu") == "cpu"
     assert torch.get_num_threads() == 2

@@ -35,9 +35,14 @@ the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.state` and `at
 - `state.js` what is shown, as one object with listeners, and as the fragment of the address;
 - `colours.js` from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
 - `overview.js` the layer × head map and the thumbnails; `matrix.js` one head's matrix; `text.js` the text,
-  shaded; `row.js` the chosen row, sorted; `keys.js` the keyboard; `main.js` starts them.
+  shaded; `row.js` the chosen row, sorted, and as CSV;
+- `picture.js` a section as SVG: views draw once more, on contexts that record; `save.js` files and the
+  clipboard;
+- `keys.js` the keyboard, and what is read aloud; `main.js` starts them.
 
 A view is a function that draws the state into its element; it registers itself with `onChange`, writes only
-by `change`, and creates text only as `textContent`. A new view is a new module, an element in `page.html` and
-an import in `main.js`.
+by `change`, and creates text only as `textContent`. Every part of the state but `hover` is in the address. A
+view that draws on a canvas gets its context from `sharpen`, so that it is saved as SVG too; what is chosen on
+a canvas is an element over it, which the Tab key and arrow keys reach and screen readers read. A new view is
+a new module, an element in `page.html` and an import in `main.js`.
 """

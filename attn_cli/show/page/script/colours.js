@@ -8,7 +8,18 @@ const LEVELS = 256;
 const system = window.matchMedia("(prefers-color-scheme: dark)");
 const tables = {};
 
-export const themeOf = (state) => state.theme || (system.matches ? "dark" : "light");
+let isPrinted = false;
+
+export const themeOf = (state) => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
+
+/** Draw on white paper while the page is printed. */
+export function onPrint(draw) {
+  const turn = ({ type }) => {
+    isPrinted = type === "beforeprint";
+    draw();
+  };
+  for (const name of ["beforeprint", "afterprint"]) window.addEventListener(name, turn);
+}
 
 /** Tell `listener` when the system turns light or dark. */
 export const onSystemTheme = (listener) => system.addEventListener("change", listener);
@@ -41,6 +52,6 @@ export const colour = (part, theme) => `rgb(${ramp(theme)[levelOf(part)].join(" 
 
 /** The colour of text on it. */
 export function ink(part, theme) {
-  const [red, green, blue] = ramp(theme)[levelOf(part)];
-  return red * 0.299 + green * 0.587 + blue * 0.114 > 140 ? "#14161a" : "#ffffff";
+  const [red, green, blue] = ramp(theme)[levelOf(part)].map((channel) => (channel / 255) ** 2.2);
+  return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.19 ? "#0c0d10" : "#ffffff"; // the one with more contrast
 }

@@ -86,11 +86,11 @@ export function exactSteps({ kind, layer, head }) {
 }
 
 function forgetOthers(newest) {
-  const size = (rows, columns) => rows * columns * (about.bits === 8 ? 1 : 2);
-  let kept = [...heads.keys()].reduce((sum, name) => sum + size(...sizeOf(name.split(".")[0])), 0);
+  const bytes = (name) => sizeOf(name.split(".")[0]).reduce((rows, columns) => rows * columns) * (about.bits === 8 ? 1 : 2);
+  let kept = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
   for (const name of heads.keys()) {
     if (kept <= MOST_KEPT || name === newest) return;
-    kept -= size(...sizeOf(name.split(".")[0]));
+    kept -= bytes(name);
     heads.delete(name);
   }
 }

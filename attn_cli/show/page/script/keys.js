@@ -1,11 +1,15 @@
 // The keyboard: what each key does, and the list of keys.
 import { about, element, make } from "./page.js";
 import { headAtHand } from "./heads.js";
-import { change, state } from "./state.js";
+import { change, onChange, state } from "./state.js";
 import { themeOf } from "./colours.js";
 import { nextMetric, step } from "./overview.js";
 import { cellText, zoom } from "./matrix.js";
+import { stepInText } from "./text.js";
+import { stepInList } from "./row.js";
+import { copyLink } from "./save.js";
 
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const KEYS = [
   [["↑", "↓"], "the query above, below", { ArrowUp: () => move(-1, 0), ArrowDown: () => move(1, 0) }],
   [["←", "→"], "the key to the left, to the right", { ArrowLeft: () => move(0, -1), ArrowRight: () => move(0, 1) }],
@@ -14,15 +18,24 @@ const KEYS = [
   [["r"], "where the query looks, or who looks at the key", { r: () => turn() }],
   [["m", "M"], "the next metric of the map, the one before", { m: () => nextMetric(1), M: () => nextMetric(-1) }],
   [["+", "−", "0"], "zoom in, out, all of the matrix", { "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0) }],
+  [["y"], "copy a link to this view", { y: copyLink }],
   [["t"], "light or dark", { t: () => turnTheme() }],
+  [["Tab"], "map, text, matrix, list: in each of them arrow keys choose", {}],
   [["?"], "these keys", { "?": () => showKeys() }],
 ];
+let spoken = [];
 const ACTIONS = Object.assign({}, ...KEYS.map(([, , actions]) => actions));
 
-function move(down, right) {
-  change({ query: state.query + down, key: state.key + right, hover: null });
+const move = (down, right) => change({ query: state.query + down, key: state.key + right, hover: null });
+
+/** Say the head and the cell that were chosen, for those who do not see them. */
+function speak() {
   const head = headAtHand(state);
-  if (head) element("live").textContent = cellText(head, state.query, state.key);
+  if (!head || state.hover) return;
+  const said = [`Head ${state.layer}.${state.head}`, cellText(head, state, true)];
+  const news = said.filter((part) => !spoken.includes(part));
+  if (spoken.length && news.length) element("live").textContent = news.join(": ");
+  spoken = said;
 }
 
 const turn = () => change({ direction: state.direction === "from" ? "to" : "from" });
@@ -36,26 +49,28 @@ function showKeys() {
 }
 
 function listKeys() {
-  const lines = KEYS.map(([names, meaning]) => {
-    const [term, text] = [make("dt"), make("dd", meaning)];
+  for (const [names, meaning] of KEYS) {
+    const term = make("dt");
     term.append(...names.map((name) => make("kbd", name)));
-    return [term, text];
-  });
-  element("key-list").replaceChildren(...lines.flat());
+    element("key-list").append(term, make("dd", meaning));
+  }
 }
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("select, input, textarea") || (element("keys").open && event.key !== "?")) return;
-  const isMap = event.target === element("map");
-  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  if (isMap && event.key in moves) step(...moves[event.key]);
+  const [down, right] = ARROWS[event.key] ?? [0, 0];
+  const [token, line] = [event.target.closest("[data-token]"), event.target.closest("#row-list tr")];
+  if (event.target.closest("#map-grid") && (down || right)) step(down, right);
+  else if (token && right) stepInText(token, right);
+  else if (line && down) stepInList(line, down);
   else if (Object.hasOwn(ACTIONS, event.key)) ACTIONS[event.key]();
   else return;
   event.preventDefault();
 }
 
 export function startKeys() {
+  onChange(speak);
   listKeys();
   document.addEventListener("keydown", pressed);
   element("show-keys").addEventListener("click", showKeys);

@@ -1,20 +1,23 @@
 // Starts the page: views register themselves, then the address says what they show.
 import { about } from "./page.js";
 import { headAt } from "./heads.js";
-import { change, onChange, readAddress, state } from "./state.js";
-import { onSystemTheme, themeOf } from "./colours.js";
+import { change, drawAll, onChange, readAddress, state } from "./state.js";
+import { onPrint, onSystemTheme, themeOf } from "./colours.js";
 import { startOverview } from "./overview.js";
 import { startMatrix } from "./matrix.js";
 import { startText } from "./text.js";
 import { startRow } from "./row.js";
+import { startSave } from "./save.js";
 import { startKeys } from "./keys.js";
 
 onChange(() => (document.documentElement.dataset.theme = themeOf(state)));
 onSystemTheme(() => change({}));
+onPrint(drawAll);
 startOverview();
 startMatrix();
 startText();
 startRow();
+startSave();
 startKeys();
 window.addEventListener("hashchange", readAddress);
 readAddress();

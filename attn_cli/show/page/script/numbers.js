@@ -1,7 +1,7 @@
 // Numbers and tokens as text: no more digits than are known.
 import { about } from "./page.js";
 
-const DIGITS = about.bits === 8 ? 3 : 4;
+export const DIGITS = about.bits === 8 ? 3 : 4;
 const EXACT = 6;
 
 /** A weight with the digits that are known of it. */
@@ -24,8 +24,17 @@ export function labelOf(kind, side, index) {
   return { position, label: text.labels[position] };
 }
 
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** A label that leaves the words around it in order. */
+export const apart = (label) => (RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : label);
+
+/** The characters of a label as people see them. */
+export const charactersOf = (label) =>
+  Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(label), ({ segment }) => segment) : [...label];
+
 /** A label with its number, for a sentence. */
 export function named(kind, side, index) {
   const { position, label } = labelOf(kind, side, index);
-  return `${position} ${label}`;
+  return `${position} ${apart(label)}`;
 }

@@ -1,5 +1,5 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, element, make, pointOn, sharpen } from "./page.js";
+import { about, element, make, set, sharpen } from "./page.js";
 import { levelsOf, maskOf, metricOf, patternOf, sizeOf } from "./heads.js";
 import { THUMBNAILS, change, onChange, state } from "./state.js";
 import { colour, pixels, themeOf } from "./colours.js";
@@ -9,6 +9,8 @@ const GUTTER = 26;
 const THUMBNAIL = 40; // pixels along each side in the sprite
 const AT_ONCE = 8; // heads inflated between two looks at the clock
 const canvas = element("map");
+const grid = element("map-grid"); // over the canvas, for pointers, keyboards and screen readers
+let filled = "";
 const sprites = new Map(); // of each kind and theme
 
 /** Where the map stands on its canvas: the size of a head, and the layers and heads along its sides. */
@@ -37,7 +39,32 @@ function draw() {
   context.strokeStyle = getComputedStyle(canvas).getPropertyValue("--accent");
   context.lineWidth = 2;
   context.strokeRect(GUTTER + state.head * size - 0.5, GUTTER + row * size - 0.5, size, size);
+  fillGrid();
   tell(state);
+}
+
+/** A cell for each head; the Tab key reaches the chosen one. */
+function fillGrid() {
+  const { layers, heads, size } = layout();
+  grid.style.setProperty("--size", `${size}px`);
+  const name = `${state.kind} ${state.metric}`;
+  const isFocused = grid.contains(document.activeElement);
+  if (filled !== name) grid.replaceChildren(...layers.map((layer) => gridRow(layer, heads)));
+  filled = name;
+  const before = grid.querySelector("[aria-selected=true]");
+  if (before) set(before, { "aria-selected": false, tabindex: -1 });
+  const cell = grid.children[layers.indexOf(state.layer)].children[state.head];
+  set(cell, { "aria-selected": true, tabindex: 0 });
+  if (isFocused) cell.focus();
+}
+
+function gridRow(layer, heads) {
+  const row = make("div", "", "", { role: "row" });
+  for (let head = 0; head < heads; head += 1) {
+    const names = { "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "), "data-head": head, "data-layer": layer };
+    row.append(make("div", "", "", { role: "gridcell", tabindex: -1, "aria-selected": false, ...names }));
+  }
+  return row;
 }
 
 function labels(context, count, size, place, align, name) {
@@ -126,12 +153,17 @@ async function binsOf({ kind, layer }) {
 }
 
 /** Say in words what the map shows of a head. */
-function tell(place) {
+/** A head in words: what it is known for, and its value of the metric. */
+function aboutHead(place) {
   const pattern = patternOf(place);
   const parts = [`Head ${place.layer}.${place.head}`];
   if (pattern) parts.push(`${pattern[0]} ${pattern[1].toFixed(2)}`);
   if (state.metric !== THUMBNAILS) parts.push(`${state.metric} ${short(metricOf(place, state.metric))}`);
-  element("map-says").textContent = parts.join(" · ");
+  return parts;
+}
+
+function tell(place) {
+  element("map-says").textContent = aboutHead(place).join(" · ");
   element("map-about").textContent = state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric);
 }
 
@@ -141,11 +173,9 @@ function describe(metric) {
   return `${meaning} (${unit === "0 to 1" ? unit : `${short(low)} to ${short(high)} ${unit}`})`;
 }
 
-function headUnder(event) {
-  const { layers, heads, size } = layout();
-  const [x, y] = pointOn(canvas, event);
-  const [head, row] = [Math.floor((x - GUTTER) / size), Math.floor((y - GUTTER) / size)];
-  return head >= 0 && head < heads && row >= 0 && row < layers.length ? { kind: state.kind, layer: layers[row], head } : null;
+function headUnder({ target }) {
+  const { layer, head } = target.dataset;
+  return head === undefined ? null : { kind: state.kind, layer: Number(layer), head: Number(head) };
 }
 
 /** Go some layers down and some heads to the right, as far as there are any. */
@@ -169,12 +199,12 @@ export function startOverview() {
   element("kind").hidden = about.kinds.length === 1;
   element("kind").addEventListener("change", (event) => change({ kind: Number(event.target.value), query: -1, key: 0 }));
   element("metric").addEventListener("change", (event) => change({ metric: event.target.value }));
-  canvas.addEventListener("click", (event) => {
+  grid.addEventListener("click", (event) => {
     const place = headUnder(event);
     if (place) change(place);
   });
-  canvas.addEventListener("pointermove", (event) => tell(headUnder(event) ?? state));
-  canvas.addEventListener("pointerleave", () => tell(state));
+  grid.addEventListener("pointerover", (event) => tell(headUnder(event) ?? state));
+  grid.addEventListener("pointerleave", () => tell(state));
   new ResizeObserver(draw).observe(canvas.parentElement);
   onChange(fillSelects);
   onChange(draw);

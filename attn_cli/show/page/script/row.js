@@ -1,11 +1,11 @@
 // The chosen row or column as a list, the largest weight first.
-import { element, isolated, make } from "./page.js";
+import { element, isolated, make, set } from "./page.js";
 import { headAtHand } from "./heads.js";
 import { change, focusOf, onChange, state } from "./state.js";
-import { labelOf, weightText } from "./numbers.js";
+import { DIGITS, labelOf, weightText } from "./numbers.js";
 
 const FIRST = 40; // rows of the list, unless all are asked for
-let showsAll = false;
+const list = element("row-list");
 
 /** The visible cells of the row or the column: index and weight, the largest first. */
 function entriesOf(head, focus) {
@@ -23,13 +23,36 @@ function draw() {
   if (!head) return;
   const [focus, isRow] = [focusOf(), state.direction === "from"];
   const entries = entriesOf(head, focus);
-  const shown = showsAll ? entries : entries.slice(0, FIRST);
+  const shown = state.all ? entries : entries.slice(0, FIRST);
   const { position, label } = labelOf(state.kind, isRow ? "queries" : "keys", focus);
   element("row-title").replaceChildren(make("span", `${position} `, "number"), isolated(label), make("span", isRow ? " looks at" : " is looked at by"));
-  element("row-list").replaceChildren(...sinkLine(head, focus, isRow), ...shown.map((entry) => line(head, entry, isRow)));
+  const isFocused = list.contains(document.activeElement);
+  list.replaceChildren(...sinkLine(head, focus, isRow), ...shown.map((entry) => line(head, entry, isRow)));
+  const reached = list.querySelector(".chosen button") ?? list.querySelector("button");
+  if (reached) reached.tabIndex = 0;
+  if (isFocused) reached?.focus();
   element("row-more").hidden = entries.length <= FIRST;
-  element("row-more").textContent = showsAll ? `the largest ${FIRST}` : `all ${entries.length}`;
+  element("row-more").textContent = state.all ? `the largest ${FIRST}` : `all ${entries.length}`;
+  const masked = (isRow ? head.columns : head.rows) - entries.length;
+  element("row-masked").textContent = masked ? `${masked} masked` : "";
 }
+
+/** Choose the line above or below the one that has the focus. */
+export const stepInList = (line, by) => (by < 0 ? line.previousElementSibling : line.nextElementSibling)?.click();
+
+/** The row or column in the order of the text, no token of which is a formula to a spreadsheet. */
+export function rowAsCsv() {
+  const [head, focus, isRow] = [headAtHand(state), focusOf(), state.direction === "from"];
+  const entries = entriesOf(head, focus).sort(([one], [other]) => one - other);
+  const lines = entries.map(([index, weight]) => {
+    const { position, label } = labelOf(state.kind, isRow ? "keys" : "queries", index);
+    return [position, quoted(label), head.isExact ? weight : weight.toFixed(DIGITS)];
+  });
+  if (head.sink && isRow) lines.push(["", "learned sink", head.sink[focus].toFixed(DIGITS)]);
+  return [["position", "token", "weight"], ...lines].map((line) => `${line.join(",")}\r\n`).join("");
+}
+
+const quoted = (label) => `"${(/^[=+\-@'\t\r]/.test(label) ? `'${label}` : label).replaceAll('"', '""')}"`;
 
 function sinkLine(head, focus, isRow) {
   return head.sink && isRow ? [lineOf("", "learned sink", head.sink[focus], false)] : [];
@@ -39,8 +62,11 @@ function line(head, [index, weight], isRow) {
   const { position, label } = labelOf(state.kind, isRow ? "keys" : "queries", index);
   const made = lineOf(`${position}`, label, weight, head.isExact);
   made.dataset.index = `${index}`;
+  const button = make("button", "", "plain", { type: "button", tabindex: -1 });
+  button.append(made.children[1].firstChild);
+  made.children[1].append(button);
   const chosen = isRow ? (state.hover ?? state).key : (state.hover ?? state).query;
-  made.classList.toggle("chosen", index === chosen);
+  if (made.classList.toggle("chosen", index === chosen)) set(button, { "aria-current": true });
   return made;
 }
 
@@ -59,13 +85,10 @@ function lineOf(position, label, weight, isExact) {
 }
 
 export function startRow() {
-  element("row-list").addEventListener("click", (event) => {
+  list.addEventListener("click", (event) => {
     const index = event.target.closest("tr")?.dataset.index;
     if (index !== undefined) change({ [state.direction === "from" ? "key" : "query"]: Number(index) });
   });
-  element("row-more").addEventListener("click", () => {
-    showsAll = !showsAll;
-    draw();
-  });
+  element("row-more").addEventListener("click", () => change({ all: !state.all }));
   onChange(draw);
 }

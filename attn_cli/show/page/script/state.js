@@ -4,18 +4,26 @@ import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
 
-/** `direction`: "from" shades what the query looks at, "to" who looks at the key. `hover`: under the pointer. */
+// `direction`: "from" shades what the query looks at, "to" who looks at the key; `all`: the whole list; `x` and `y`:
+// the first column and row that are seen; `hover`: under the pointer. All but that is in the address, by its type here.
 export const state = {
   ...about.begin,
   direction: "from",
   metric: about.kinds[0].metric,
   theme: "",
+  all: false,
+  zoom: 1,
+  x: 0,
+  y: 0,
   hover: null,
 };
+const first = { ...state };
+const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
 const views = [];
 let frame = 0;
 let writing = 0;
+let step = "";
 
 /** Draw `view` now and whenever the state has changed, at most once a frame. */
 export function onChange(view) {
@@ -28,10 +36,11 @@ export function change(part) {
   settle();
   frame ||= requestAnimationFrame(drawAll);
   clearTimeout(writing);
-  writing = setTimeout(writeAddress, 250);
+  writing = setTimeout(writeAddress, 400); // browsers allow 100 in 30 seconds
 }
 
-function drawAll() {
+/** Draw all views at once. */
+export function drawAll() {
   frame = 0;
   for (const view of views) view(state);
 }
@@ -48,27 +57,62 @@ function settle() {
   state.key = within(state.key, columns);
   if (state.metric !== THUMBNAILS && !(state.metric in metrics)) state.metric = metric;
   if (state.direction !== "to") state.direction = "from";
+  if (state.theme !== "dark" && state.theme !== "light") state.theme = "";
+  state.zoom = Math.min(Math.max(state.zoom || 1, 1), 1000);
+  [state.x, state.y] = [state.x || 0, state.y || 0];
 }
 
 /** The row or column that views are about: under the pointer, else the chosen one. */
 export const focusOf = () =>
   state.direction === "from" ? (state.hover?.query ?? state.query) : (state.hover?.key ?? state.key);
 
+/** Numbers, truth values, words, lists of numbers and places (or null) as text. */
+function asText(value) {
+  if (typeof value === "number") return `${Number(value.toFixed(2))}`;
+  return value === null ? "" : value.head === undefined ? `${value}` : `${value.layer}.${value.head}`;
+}
+
+/** A text as a value of the same type as another. */
+function asValue(text, like) {
+  if (typeof like === "number") return Number(text);
+  if (typeof like === "boolean") return text === "true";
+  if (Array.isArray(like)) return (text.match(/\d+/g) ?? []).map(Number);
+  return typeof like === "string" ? text : placeIn(text);
+}
+
+function placeIn(text) {
+  const [, layer, head] = /^(\d+)\.(\d+)$/.exec(text) ?? [];
+  return head === undefined ? null : { layer: Number(layer), head: Number(head) };
+}
+
+/** The fragment that shows the same again: the cell, and what differs from how the page begins. */
+export function addressOf(leftOut = []) {
+  const { kind, layer, head, hover, ...others } = state;
+  const parts = new URLSearchParams({ head: `${layer}.${head}`, kind: about.kinds[kind].kind });
+  for (const [name, value] of Object.entries(others)) {
+    const isGiven = name === "query" || name === "key" || asText(value) !== asText(first[name]);
+    if (isGiven && !leftOut.includes(name)) parts.set(name, asText(value));
+  }
+  return `#${parts}`;
+}
+
+/** Another head or another view is a step that "back" undoes. */
 function writeAddress() {
-  const { kind, layer, head, query, key, direction, metric } = state;
-  const parts = { head: `${layer}.${head}`, kind: about.kinds[kind].kind, query, key, direction, metric };
-  history.replaceState(null, "", `#${new URLSearchParams(parts)}`);
+  if (location.protocol === "about:") return; // a frame in a notebook has no address
+  const [before, address] = [step, addressOf()];
+  step = addressOf(FINE);
+  if (address !== location.hash) history[before === step ? "replaceState" : "pushState"](null, "", address);
 }
 
 /** Show what the fragment of the address names. */
 export function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
-  const given = {};
-  const [layer, head] = (parts.get("head") ?? "").split(".").map(Number);
-  if (Number.isInteger(layer) && Number.isInteger(head)) Object.assign(given, { layer, head });
+  const given = { ...first, theme: state.theme, ...placeIn(parts.get("head")) };
   const kind = about.kinds.findIndex((one) => one.kind === parts.get("kind"));
   if (kind >= 0) given.kind = kind;
-  for (const name of ["query", "key"]) if (parts.has(name)) given[name] = Number(parts.get(name));
-  for (const name of ["direction", "metric"]) if (parts.has(name)) given[name] = parts.get(name);
+  for (const [name, text] of parts) {
+    if (Object.hasOwn(first, name) && !["kind", "layer", "head", "hover"].includes(name)) given[name] = asValue(text, first[name]);
+  }
   change(given);
+  step = addressOf(FINE);
 }

@@ -1,5 +1,5 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, element, make } from "./page.js";
+import { about, element, make, set } from "./page.js";
 import { headAtHand } from "./heads.js";
 import { change, focusOf, onChange, state } from "./state.js";
 import { colour, ink, themeOf } from "./colours.js";
@@ -10,10 +10,12 @@ let shown = { kind: -1, pieces: { queries: [], keys: [] } };
 function build(holder, text, side) {
   const pieces = about.texts[text].pieces.map(([content, tokens, isMark]) => {
     const piece = make("span", content, isMark ? "mark" : tokens ? "token" : "");
-    if (tokens) piece.dataset.token = `${tokens[0]}`;
+    if (tokens) set(piece, { "data-token": tokens[0], role: "option", tabindex: -1, "aria-selected": false });
+    if (tokens && !content.trim()) set(piece, { "aria-label": "space" });
     return { piece, tokens: tokens ?? [], side };
   });
   holder.replaceChildren(...pieces.map(({ piece }) => piece));
+  holder.querySelector("[data-token]").tabIndex = 0;
   return pieces.filter(({ tokens }) => tokens.length);
 }
 
@@ -52,10 +54,31 @@ function draw() {
   for (const { piece, tokens } of shown.pieces[shadedSide]) shade(piece, weightOf(head, tokens, focus), theme);
   for (const { piece, tokens } of shown.pieces[chosenSide]) {
     const isChosen = indices(tokens, chosenSide).includes(focus);
-    if (isChosen && !state.hover) reveal(piece);
-    piece.classList.toggle("chosen", isChosen);
+    if (isChosen && !state.hover) reach(piece);
+    choose(piece, isChosen);
   }
-  if (!shown.isOne) for (const { piece } of shown.pieces[shadedSide]) piece.classList.remove("chosen");
+  if (!shown.isOne) for (const { piece } of shown.pieces[shadedSide]) choose(piece, false);
+}
+
+function choose(piece, isChosen) {
+  if (piece.classList.contains("chosen") !== isChosen) set(piece, { "aria-selected": isChosen });
+  piece.classList.toggle("chosen", isChosen);
+}
+
+/** Let the Tab key reach this piece, and scroll to it. */
+function reach(piece) {
+  const before = piece.parentElement.querySelector("[tabindex='0']");
+  before.tabIndex = -1;
+  piece.tabIndex = 0;
+  if (before === document.activeElement) piece.focus({ preventScroll: true });
+  reveal(piece);
+}
+
+/** Choose the token before or after the one that has the focus. */
+export function stepInText(piece, by) {
+  const pieces = [...piece.parentElement.querySelectorAll("[data-token]")];
+  const turned = getComputedStyle(piece.parentElement).direction === "rtl" ? -by : by;
+  pieces[pieces.indexOf(piece) + turned]?.click();
 }
 
 /** Scroll the text, not the page, so that the piece is seen. */
@@ -100,11 +123,7 @@ export function startText() {
   }
   for (const button of document.querySelectorAll("[data-direction]")) {
     button.addEventListener("click", () => change({ direction: button.dataset.direction }));
+    onChange(() => set(button, { "aria-pressed": button.dataset.direction === state.direction }));
   }
-  onChange(() => {
-    for (const button of document.querySelectorAll("[data-direction]")) {
-      button.setAttribute("aria-pressed", `${button.dataset.direction === state.direction}`);
-    }
-  });
   onChange(draw);
 }

@@ -1,0 +1,103 @@
+// A view as an SVG drawing: what it draws on its canvases, in shapes and text instead of pixels.
+import { record } from "./page.js";
+import { drawAll } from "./state.js";
+
+const ANCHORS = { right: "end", center: "middle" };
+const LINE = 20;
+
+/** A new element of SVG; text from outside only ever becomes its `textContent`. */
+function add(parent, tag, attributes, text = "") {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.textContent = text;
+  parent.append(made);
+  return made;
+}
+
+function write(parent, font, attributes, text) {
+  const [, weight, size, family] = /^(bold )?(\d+px) (.*)$/.exec(font);
+  add(parent, "text", { "font-size": size, "font-weight": weight ? 700 : 400, "font-family": family, ...attributes }, text);
+}
+
+/** A context of a canvas that draws into a group of SVG: as much of one as the views use. */
+class Recorder {
+  constructor(group) {
+    Object.assign(this, { group, path: "", stack: [], measure: new OffscreenCanvas(1, 1).getContext("2d") });
+  }
+  save() { this.stack.push({ ...this }); }
+  restore() { Object.assign(this, this.stack.pop()); }
+  nest(attributes) { this.group = add(this.group, "g", attributes); }
+  translate(x, y) { this.nest({ transform: `translate(${x} ${y})` }); }
+  rotate(angle) { this.nest({ transform: `rotate(${(angle * 180) / Math.PI})` }); }
+  beginPath() { this.path = ""; }
+  moveTo(...at) { this.path += `M${at}`; }
+  lineTo(...at) { this.path += `L${at}`; }
+  rect(x, y, width, height) { this.path += `M${x},${y}h${width}v${height}h${-width}z`; }
+  arc(x, y, r) { this.path += `M${x - r},${y}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`; } // a circle
+  clip() {
+    const id = `clip${this.group.ownerSVGElement.querySelectorAll("clipPath").length}`;
+    add(add(this.group, "clipPath", { id }), "path", { d: this.path });
+    this.nest({ "clip-path": `url(#${id})` });
+  }
+  paint(look) { add(this.group, "path", { d: this.path, opacity: this.globalAlpha ?? 1, ...look }); }
+  fill() { this.paint({ fill: this.fillStyle }); }
+  stroke() { this.paint({ fill: "none", stroke: this.strokeStyle, "stroke-width": this.lineWidth }); }
+  fillRect(...box) { this.beginPath(); this.rect(...box); this.fill(); }
+  strokeRect(...box) { this.beginPath(); this.rect(...box); this.stroke(); }
+  fillText(text, x, y) {
+    const look = { x, y, fill: this.fillStyle, "text-anchor": ANCHORS[this.textAlign] ?? "start" };
+    if (this.textBaseline === "middle") look.dy = "0.35em";
+    write(this.group, this.font, look, text);
+  }
+  measureText(text) {
+    this.measure.font = this.font;
+    return this.measure.measureText(text);
+  }
+  drawImage(source, ...[x, y, width, height, left, top, wide, high]) {
+    const box = { x: left, y: top, width: wide, height: high, viewBox: `${x % 1} ${y % 1} ${width} ${height}` };
+    const window = add(this.group, "svg", { ...box, preserveAspectRatio: "none", "shape-rendering": "crispEdges" });
+    const part = [Math.floor(x), Math.floor(y), Math.ceil(width) + 1, Math.ceil(height) + 1];
+    for (const [fill, d] of runsOf(source, ...part)) add(window, "path", { fill, d });
+  }
+}
+
+/** The pixels of a part of a picture as a path for each colour; neighbours in a row are one rectangle. */
+function runsOf(source, left, top, width, height) {
+  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(source, -left, -top);
+  const { data } = copy.getImageData(0, 0, width, height);
+  const pixels = new Uint32Array(data.buffer);
+  const paths = new Map();
+  for (let first = 0, index = 1; index <= pixels.length; index += 1) {
+    if (index % width && pixels[index] === pixels[first]) continue;
+    const [red, green, blue, alpha] = data.subarray(first * 4, first * 4 + 4);
+    const fill = `rgb(${red},${green},${blue})`;
+    const run = `M${first % width} ${Math.floor(first / width)}h${index - first}v1h${first - index}z`;
+    if (alpha) paths.set(fill, (paths.get(fill) ?? "") + run);
+    first = index;
+  }
+  return paths;
+}
+
+/** The canvases of a section with what it says: the model, its title, what is chosen, and how exact it is. */
+export function pictureOf(section) {
+  const boxOf = (found) => found.getBoundingClientRect();
+  const canvases = [...section.querySelectorAll("canvas")].filter((canvas) => boxOf(canvas).width);
+  const [outer, style] = [boxOf(section), getComputedStyle(section)];
+  const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => document.querySelector(one).textContent);
+  const [above, first] = [3.5 * LINE, Math.min(...canvases.map((canvas) => boxOf(canvas).top))];
+  const height = above + Math.max(...canvases.map((canvas) => boxOf(canvas).bottom)) - first + 1.5 * LINE;
+  const size = { width: outer.width, height, viewBox: `0 0 ${outer.width} ${height}`, "xml:space": "preserve" };
+  const picture = add(document.createDocumentFragment(), "svg", size);
+  add(picture, "rect", { width: "100%", height: "100%", fill: style.backgroundColor });
+  texts.forEach((text, line) => {
+    const y = line === 3 ? height - 10 : LINE * (line + 0.9);
+    write(picture, `${line ? "13px" : "bold 15px"} system-ui, sans-serif`, { x: 14, y, fill: style.color }, text);
+  });
+  const unused = add(document.createDocumentFragment(), "svg", {});
+  record((canvas) => {
+    const at = `translate(${boxOf(canvas).left - outer.left} ${boxOf(canvas).top - first + above})`;
+    return new Recorder(add(canvases.includes(canvas) ? picture : unused, "g", { transform: at }));
+  }, drawAll);
+  return picture;
+}
