@@ -163,6 +163,16 @@ def test_the_share_that_is_kept_is_stated_and_is_the_smallest(tmp_path: Path, me
     assert f"the graph keeps {len(kept):,} of {len(every):,} edges of heads: {share}" in err
 
 
+def test_a_share_that_is_not_the_whole_is_not_rounded_to_it(tmp_path: Path) -> None:
+    dot = tmp_path / "a.dot"
+    found = attn("effects", STORY, "-o", dot, "--keep", "0.99999")
+    kept, every = map(int, re.findall(r"(\d+) of (\d+) edges", found.err)[0])
+    assert kept < every
+    assert "edges of heads: more than 0.999 of the sum of their absolute effects" in found.err
+    assert f"{kept} of {every} edges of heads hold more than 0.999" in dot.read_text()
+    assert ": 1.000 of the sum" in attn("effects", STORY, "-o", tmp_path / "b.dot", "--keep", "1").err
+
+
 def test_chosen_heads_are_those_of_the_graph_and_of_its_whole(tmp_path: Path) -> None:
     for measure in ("effects", "weights"):
         graph = graph_of(tmp_path, "--heads", "2.6,0.2", "--keep", "1", "--graph", measure)

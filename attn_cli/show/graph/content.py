@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
+from attn_cli.answers.effects import KeptShare
 from attn_cli.answers.graph import AttentionGraph, EdgeMeasure, GraphEdge, GraphNode
 from attn_cli.record import record
 from attn_cli.safe_text import label
@@ -68,7 +69,13 @@ def kept_in_words(graph: AttentionGraph) -> str:
         return "the graph has no edges of heads"
     edges = f"{share.kept:,} of {share.total:,} edges of heads"
     measure = "absolute effects" if graph.measure is EdgeMeasure.EFFECTS else graph.measure
-    return f"the graph keeps {edges}: {share.held:.3f} of the sum of their {measure}"
+    return f"the graph keeps {edges}: {held_in_words(share)} of the sum of their {measure}"
+
+
+def held_in_words(share: KeptShare) -> str:
+    """The share that is held, which is not rounded to 1 if edges are left out."""
+    rounded = f"{share.held:.3f}"
+    return "more than 0.999" if rounded == "1.000" and share.kept < share.total else rounded
 
 
 def edge_label(graph: AttentionGraph, edge: GraphEdge) -> str:

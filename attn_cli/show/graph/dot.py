@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphEdge, GraphNode
 from attn_cli.safe_text import label, printable
-from attn_cli.show.graph.content import GraphContent, Value, edge_label, of_whole
+from attn_cli.show.graph.content import GraphContent, Value, edge_label, held_in_words, of_whole
 
 _WIDEST = 5.0  # points
 _NARROWEST = 0.3
@@ -41,7 +41,8 @@ def _lines(content: GraphContent) -> Iterator[str]:
 
 def _caption(content: GraphContent) -> dict[str, Value]:
     whole = of_whole(content)
-    share = f"{whole['kept_edges']} of {whole['head_edges']} edges of heads hold {whole['kept_share']:.3g}"
+    held = held_in_words(content.graph.share)
+    share = f"{whole['kept_edges']} of {whole['head_edges']} edges of heads hold {held}"
     return {"label": f"{whole['measure']} · {whole['model']} · {share}"}
 
 

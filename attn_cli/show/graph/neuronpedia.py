@@ -12,7 +12,7 @@ from typing import cast
 from attn_cli.answers.graph import EdgeKind, GraphEdge
 from attn_cli.safe_text import printable
 from attn_cli.show import data
-from attn_cli.show.graph.content import GraphContent, of_whole
+from attn_cli.show.graph.content import GraphContent, held_in_words, of_whole
 
 Fields = dict[str, object]
 
@@ -42,7 +42,7 @@ def _metadata(content: GraphContent) -> Fields:
     tokens = cast("Sequence[Mapping[str, str]]", document["tokens"])
     name = str(whole["model"])
     share = content.graph.share
-    held = f"{share.kept} of {share.total} looks, {share.held:.4g} of their absolute sum"
+    held = f"{share.kept} of {share.total} looks, {held_in_words(share)} of their absolute sum"
     return {
         "slug": re.sub(r"[^a-z0-9]+", "-", f"attn {name} {whole['position']}".lower()).strip("-"),
         "scan": name,
