@@ -33,6 +33,14 @@ class ReportText:
 
 
 @record(frozen=True, slots=True, eq=False)
+class ExactHead:
+    """A head with its steps in full precision."""
+
+    head: "Head"
+    softcap: float | None  # None: scores are not capped, or it is not known
+
+
+@record(frozen=True, slots=True, eq=False)
 class ReportedLayer:
     """All heads of one layer."""
 
@@ -43,6 +51,7 @@ class ReportedLayer:
     metrics: Sequence[Mapping[Metric, float | None]]  # of each head
     patterns: Sequence[PatternShare | None]  # what gives each head its name
     sharpness: Sequence[float]  # how clearly each head selects distant tokens
+    exact: "Callable[[int], ExactHead]"  # what the arithmetic of a weight of this head needs
     clearest: Callable[[int], tuple[int, int]]  # the query and the key that show best what a head does
 
 
@@ -60,7 +69,8 @@ class ReportedKind:
     metric: Metric  # the one to begin with
     known_head: tuple[int, int] | None  # the layer and head to begin with; None: the sharpest
     run: Callable[[], Iterator[ReportedLayer]]
-    exact: "Callable[[], Sequence[Head]]"  # the heads kept with all steps, known once the layers have run
+    begins_exact: bool  # whether the head to begin with is kept in full precision, if none is chosen
+    exact: "Callable[[], Sequence[ExactHead]]"  # the chosen ones, known once the layers have run
 
 
 @record(frozen=True, slots=True, eq=False)

@@ -93,7 +93,9 @@ def _runs(
         begin = None if label is None else (label.layer, label.head)
         kept = () if index else exact
         watch = partial(_shifted, progress, before, total)
-        yield ReportRun(reading, extent.most, known, kept, kept[0] if kept else begin, watch, {})
+        begins_exact = not exact and extent.begins_exact(reading)
+        first = kept[0] if kept else begin
+        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {})
         before += len(reading.extent.layers)
 
 
@@ -115,6 +117,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         metric=choose_metric(reading, None, parse_head_filter((), None)),
         known_head=run.begin,
         run=run.run,
+        begins_exact=run.begins_exact,
         exact=run.exact_heads,
     )
 

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attn_cli.answers.report import Report, ReportText
+from attn_cli.answers.report import ExactHead, Report, ReportText
 from attn_cli.answers.shaded_text import Piece
-from attn_cli.grid import Head
+from attn_cli.grid import Sink
 from attn_cli.safe_text import label, printable
+from attn_cli.show.data import computed_scale
 from attn_cli.show.page.payload import PackedKind
 from attn_cli.vocabulary import Metric, Step
 
@@ -117,13 +118,21 @@ def _metrics(kinds: Sequence[PackedKind]) -> Iterator[Metric]:
     return (metric for metric in Metric if metric in measured)
 
 
-def _exact(head: Head, entries: Mapping[Step, int]) -> dict[str, Any]:
+def _exact(exact: ExactHead, entries: Mapping[Step, int]) -> dict[str, Any]:
+    head = exact.head
     return {
         "kind": head.kind,
         "layer": head.layer,
         "head": head.head,
         "kv_head": head.kv_head,
-        "scale": head.scale,
+        "scale": None if head.scale is None else computed_scale(head.scale, *head.steps.values()),
+        "softcap": exact.softcap,
+        "sink": None if head.sink is None else _sink(head.sink),
         "absent": dict(head.absent),
         "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
     }
+
+
+def _sink(sink: Sink) -> dict[str, Any]:
+    """The logit, of each row if it depends on the query, and the weight that it takes of each."""
+    return {"logit": None if sink.logit is None else sink.logit.tolist(), "weight": sink.weight.tolist()}

@@ -7,6 +7,7 @@ import { startOverview } from "./overview.js";
 import { startMatrix } from "./matrix.js";
 import { startText } from "./text.js";
 import { startRow } from "./row.js";
+import { cellAt, startCell } from "./cell.js";
 import { startKeys } from "./keys.js";
 
 onChange(() => (document.documentElement.dataset.theme = themeOf(state)));
@@ -15,7 +16,8 @@ startOverview();
 startMatrix();
 startText();
 startRow();
+startCell();
 startKeys();
 window.addEventListener("hashchange", readAddress);
 readAddress();
-globalThis.attn = { about, headAt, state, change }; // for the console
+globalThis.attn = { about, headAt, cellAt, state, change }; // for the console

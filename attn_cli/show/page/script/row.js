@@ -32,7 +32,7 @@ function draw() {
 }
 
 function sinkLine(head, focus, isRow) {
-  return head.sink && isRow ? [lineOf("", "learned sink", head.sink[focus], false)] : [];
+  return head.sink && isRow ? [lineOf("", "learned sink", head.sink[focus], head.isExact)] : [];
 }
 
 function line(head, [index, weight], isRow) {
