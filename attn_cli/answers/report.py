@@ -74,6 +74,14 @@ class ReportedKind:
 
 
 @record(frozen=True, slots=True, eq=False)
+class ReportedEffects:
+    """What each head adds to the logit of the likeliest next token, less the mean of the vocabulary."""
+
+    prediction: str  # the token, after which one, and how likely it is
+    direct: Mapping[tuple[Kind, int, int], float]  # by kind, layer and head
+
+
+@record(frozen=True, slots=True, eq=False)
 class Report:
     """A text as a model reads it, with all of its attention."""
 
@@ -83,3 +91,4 @@ class Report:
     remarks: Sequence[str]  # on what the page leaves out
     texts: Sequence[ReportText]
     kinds: Sequence[ReportedKind]
+    effects: ReportedEffects | None  # None: a note says why

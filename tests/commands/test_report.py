@@ -40,6 +40,7 @@ def test_the_page_says_what_it_is_of(tmp_path: Path) -> None:
 def test_the_metrics_are_those_of_heads(tmp_path: Path) -> None:
     (kind,) = about(written(tmp_path / "a.html", TEXT))["kinds"]
     heads = attn("heads", TEXT, "--json").document["heads"]
+    assert kind["metrics"].pop("direct effect")
     for metric, values in kind["metrics"].items():
         assert values == pytest.approx([head[metric] for head in heads], rel=1e-4)
     assert [one and one[0] for one in kind["patterns"]] == [head["pattern"] for head in heads]

@@ -13,6 +13,7 @@ from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.effects import effects_on_next
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
 from attn_cli.reading.selection import Place
@@ -64,9 +65,10 @@ def report_of(
         "pair": reading.request.pair,
         "target": reading.request.target,
     }
-    notes = [*reading.notes, *source.remarks]
+    effects, why = effects_on_next(reading)
+    notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
     kinds = [_kind(run) for run in runs]
-    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds)
+    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects)
 
 
 def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:

@@ -29,7 +29,8 @@ Of a long text a cell is the largest weight of a block of `kind.cells` queries a
 Modules of the page, in `script/`; those further down import only those above them:
 
 Each becomes a function that returns its exports, so that names of modules cannot collide; `main.js` gives
-the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and `attn.change(part)`.
+the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and
+`attn.change(part)`.
 
 - `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
 - `heads.js` the weights of a head: matrix, mask, sink, exact steps; kept for the last ones asked for;

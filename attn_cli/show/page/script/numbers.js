@@ -1,7 +1,7 @@
 // Numbers and tokens as text: no more digits than are known.
 import { about } from "./page.js";
 
-const EXACT = 6; // digits in a list
+const EXACT = 5; // digits in a list
 const DIGITS = about.bits === 8 ? 3 : 4;
 
 /** A weight with the digits that are known of it. */
