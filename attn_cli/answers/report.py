@@ -92,3 +92,4 @@ class Report:
     texts: Sequence[ReportText]
     kinds: Sequence[ReportedKind]
     effects: ReportedEffects | None  # None: a note says why
+    again: str  # the arguments that name the model and the text, for a shell; empty: none can be shown

@@ -39,6 +39,7 @@ def report_of(
     bits: int,
     environment: Mapping[str, str],
     headline: Sequence[str],
+    again: str,
     progress: LayerProgress,
 ) -> Report:
     """The report of a reading; layers run when it is written.
@@ -68,7 +69,7 @@ def report_of(
     effects, why = effects_on_next(reading)
     notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
     kinds = [_kind(run) for run in runs]
-    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects)
+    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again)
 
 
 def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:

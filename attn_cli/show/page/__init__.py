@@ -37,7 +37,8 @@ the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`,
 - `state.js` what is shown, as one object with listeners, and as the fragment of the address;
 - `colours.js` from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
 - `overview.js` the layer × head map and the thumbnails; `matrix.js` one head's matrix; `text.js` the text,
-  shaded; `row.js` the chosen row, sorted; `cell.js` the chosen cell, step by step; `keys.js` the keyboard;
+  shaded; `row.js` the chosen row, sorted; `cell.js` the chosen cell, step by step;
+  `command.js` the command that shows the same in a terminal; `keys.js` the keyboard;
   `main.js` starts them.
 
 A view is a function that draws the state into its element; it registers itself with `onChange`, writes only

@@ -28,6 +28,7 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
     return {
         "page": FORMAT,
         **report.model,
+        "again": report.again,
         "headline": list(report.headline),
         "notes": list(report.notes),
         "bits": bits,

@@ -113,3 +113,10 @@ def test_the_head_that_the_page_begins_with_has_its_steps(chromium: Any, written
 def test_a_long_text_keeps_no_steps_unless_they_are_chosen(written: Written) -> None:
     text = "the cat sat on the mat " * 12
     assert '"exact":[]' in written(text).read_text("utf-8")
+
+
+def test_the_page_has_the_command_that_shows_the_chosen_head(chromium: Any, written: Written) -> None:
+    page = OpenPage(chromium, written("it's a cat", "-m", "random"), "#head=0.1")
+    assert page.text("command") == """attn inspect --heads 0.1 'it'"'"'s a cat' -m random"""
+    page.press("[")
+    assert page.text("command").startswith("attn inspect --heads 0.0 ")

@@ -8,6 +8,7 @@ import { startMatrix } from "./matrix.js";
 import { startText } from "./text.js";
 import { startRow } from "./row.js";
 import { cellAt, startCell } from "./cell.js";
+import { startCommand } from "./command.js";
 import { startKeys } from "./keys.js";
 
 onChange(() => (document.documentElement.dataset.theme = themeOf(state)));
@@ -17,6 +18,7 @@ startMatrix();
 startText();
 startRow();
 startCell();
+startCommand();
 startKeys();
 window.addEventListener("hashchange", readAddress);
 readAddress();
