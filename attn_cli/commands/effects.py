@@ -172,12 +172,12 @@ def _show_effects(
     )
     with measuring(world, "layers") as progress, hinting_at_weights(question.keep is not None):
         effects = answer(reading, heads, question, patterns, progress)
+    if not effects.places:
+        world.note("no head meets all --where conditions")
     if view.as_json or view.files:
         _write(world, reading, heads, effects, graph, view)
     else:
         show_effects(world, reading, effects, asked.top, asked.digits, asked.theme)
-    if not effects.places:
-        world.note("no head meets all --where conditions")
     if effects.reason:
         world.note(f"no direct effects: {effects.reason}")
 

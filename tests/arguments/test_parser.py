@@ -9,7 +9,10 @@ import pytest
 from attn_cli.spelling import edits, nearest
 from tests.support.worlds import attn, refused
 
-STEPS = "input, queries, keys, values, scores, bias, mask, logits, weights, context, output"
+STEPS = (
+    "input, queries, keys, values, scores, bias, mask, logits, weights, context, output, "
+    "norms, norm-shares, value-zeroing"
+)
 
 
 def told(line: str) -> tuple[str, str]:

@@ -176,7 +176,8 @@ def test_heads_that_meet_a_condition_are_those_of_the_graph(tmp_path: Path) -> N
     assert heads == {(2, 6), (2, 7)}
     assert graph.graph["head_edges"] == 2 * 19
     empty = attn("effects", STORY, "--where", "direct>100", "-o", tmp_path / "empty.dot")
-    assert (empty.status, empty.err.splitlines()[-1]) == (0, "the graph has no edges of heads")
+    assert empty.status == 0
+    assert "the graph has no edges of heads" in empty.err.splitlines()
 
 
 def test_the_default_is_nine_tenths_of_the_effects(tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ def test_an_encoder_is_asked_about_one_position() -> None:
     assert re.search(r'^0\.\d+ of the rollout of "cat" \(2\) is on "\S+" \(\d\)$', found.err, re.MULTILINE)
 
 
+def test_a_causal_model_read_through_transformers_has_a_last_position(tmp_path: Path) -> None:
+    save_twin("mpt", tmp_path)
+    line = ("the cat sat on the mat", "-m", tmp_path)
+    found, weights = answer(*line, "--rollout", "--flow"), mean_weights(*line)
+    last = weights.shape[1] - 1
+    assert found["position"] == last > 0
+    np.testing.assert_allclose(found["rollout"], by_loop(weights, last), atol=1e-6)
+    err = " ".join(attn("effects", *line, "--rollout", "--flow").err.split())
+    assert "; in a causal model each layer moves more of it to the first tokens" in err
+    assert "in a causal model more paths lead to a token the earlier it stands" in err
+
+
 def test_a_masked_token_is_the_position_by_default(tmp_path: Path) -> None:
     MASKED["bert"].save(tmp_path)
     found = answer("the cat [MASK] on the mat", "-m", tmp_path, "--rollout", "--flow")
@@ -188,6 +200,12 @@ def test_a_text_of_one_token_is_its_own_rollout() -> None:
     found = attn("effects", "a", "--no-special", "--rollout", "--flow", "--json")
     assert found.document["mixing"]["rollout"] == [pytest.approx([1.0])] * 4
     assert found.document["mixing"]["flow"] == pytest.approx([1.0])
+    assert found.err.strip() == ALONE
+
+
+def test_the_first_token_of_a_causal_model_is_reached_by_itself_alone() -> None:
+    found = attn("effects", STORY, "--rollout", "--flow", "--position", "0", "--json")
+    assert found.document["mixing"]["rollout"][-1] == pytest.approx([1.0] + [0.0] * 18)
     assert found.err.strip() == ALONE
 
 

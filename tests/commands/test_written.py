@@ -173,6 +173,30 @@ def test_norms_of_a_long_text_are_pooled_as_weights_are(way: str) -> None:
         assert pooled["steps"][name][5][2] == pytest.approx(expected, rel=1e-4), name
 
 
+def test_pooled_norms_are_absolute_beside_shares_of_what_is_left() -> None:
+    line = (LONG, "-m", "random", "--causal", "--heads", "0.2", "-s", "norms,norm-shares", "--hide", "0-299")
+    plain, divided = (
+        attn("inspect", *line, *rest, "--json").document["attention"][0] for rest in ((), ("--renormalize",))
+    )
+    assert divided["steps"]["norms"] == plain["steps"]["norms"]
+    assert divided["hidden"]["norms"] == plain["hidden"]["norms"]
+    whole = steps_of(LONG, "-m", "random", "--causal", "--heads", "0.2", "-s", "norms", "--rows", "all")[
+        "norms"
+    ]
+    rows, columns = plain["cells"]
+    assert plain["hidden"]["norms"][400] == pytest.approx(
+        whole[rows * 400 : rows * 401, :300].sum(axis=-1).mean(), rel=1e-4
+    )
+    block = whole[rows * 400 : rows * 401, 300:]
+    expected = (block / block.sum(axis=-1, keepdims=True))[:, columns : 2 * columns].mean()
+    assert divided["steps"]["norm-shares"][400][1] == pytest.approx(expected, rel=1e-4)
+
+
+def test_hidden_keys_do_not_set_the_scale_of_norms() -> None:
+    out = attn("inspect", STORY, "--heads", "1.3", "-s", "norms", "--rows", "-1", "--hide", "first").out
+    assert "norms 1.3 · 1 × 18 · hidden 20.44 · range 0 to 0.29" in out
+
+
 def test_a_table_of_a_long_text_says_what_a_cell_is() -> None:
     out = attn("inspect", LONG, "-m", "random", "--causal", "--heads", "0.2", "-s", "norms,norm-shares").out
     flat = " ".join(out.split())

@@ -55,7 +55,7 @@ def _show_heads(world: World, effects: "Effects", top: int, digits: int) -> None
     world.screen.print(TextTable(names, rows, right=numbers, rest="widen the window, or use --json"))
     total = len(effects.places)
     if len(rows) < total:
-        world.note(f"listed {len(rows)} of {total} heads; --top 0 lists all")
+        world.note(f"listed {len(rows):,} of {total:,} heads; --top 0 lists all")
 
 
 def _note_ablation(world: World, ablation: "AblationEffects", digits: int) -> None:

@@ -338,9 +338,11 @@ def _put_empty_row(sink: np.float32, out: Float32s) -> None:
 
 
 @_jit("contract", "nsz")
-def _add_to_columns(sums: Float32s, largest: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
-    """Add the sums over the rows of a cell to the block's columns, and pool them or the largest weights."""
-    out.received[:] += sums
+def _add_to_columns(
+    sums: Float32s, largest: Float32s, recent: Float32s, cell: int, extent: _Extent, out: _Results
+) -> None:
+    """Add the sums over the rows of a cell to those of recent rows, and pool them or the largest weights."""
+    recent[:] += sums
     if extent.takes_largest:
         _find_largest(largest, extent.cell[1], out.pooled[cell])
         largest[:] = _ZERO
@@ -355,7 +357,11 @@ def _measure_rows(
 ) -> None:
     """Compute every metric of each row of `logits` (R, W), replacing them by exponentials."""
     count, width = logits.shape
-    lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
+    lanes, sums, recent = (
+        np.empty(_LANES, np.float32),
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+    )
     largest = np.zeros(width if extent.takes_largest else 0, np.float32)
     out.received[:] = _ZERO
     for i in range(count):
@@ -373,7 +379,10 @@ def _measure_rows(
             if extent.takes_largest:
                 _raise_largest(row, share, largest[visible])
         if (i + 1) % extent.cell[0] == 0 or i == count - 1:
-            _add_to_columns(sums, largest, i // extent.cell[0], extent, out)
+            _add_to_columns(sums, largest, recent, i // extent.cell[0], extent, out)
+        if (i + 1) % _ROWS_AT_ONCE == 0 or i == count - 1:
+            out.received[:] += recent
+            recent[:] = _ZERO
 
 
 @_cached_jit

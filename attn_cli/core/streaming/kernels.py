@@ -16,6 +16,8 @@ NOWHERE = -1e38
 LOWEST = -1e37
 """The lower limit of a bias: like -inf it gives an unmasked cell a weight of 0."""
 
+_AT_ONCE = 512  # columns of a product with a vector, which adds small terms to a large sum one by one
+
 
 class Kernels:
     """NumPy."""
@@ -117,8 +119,11 @@ class TorchKernels(Kernels):
         return self._torch.mul(one, other, out=out).sum(dim=-1)
 
     def times(self, weights: Array, vector: Array) -> Array:
-        """(R,) `weights` (R, C) times the vector (C,)."""
-        return self._torch.mv(weights, vector)
+        """(R,) `weights` (R, C) times the vector (C,): on the CPU in parts, which are added up in float64."""
+        if not self.is_shared_out or len(vector) <= _AT_ONCE:
+            return self._torch.mv(weights, vector)
+        parts = zip(weights.split(_AT_ONCE, dim=1), vector.split(_AT_ONCE), strict=True)
+        return sum(self._torch.mv(columns, part).double() for columns, part in parts)
 
     def summed(self, weights: Array, rows: int) -> Array:
         """(R / rows, C) the sums over groups of rows."""

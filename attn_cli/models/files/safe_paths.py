@@ -1,7 +1,7 @@
 """Allows only a checkpoint's own files: regular files of bounded size, inside its directory.
 
-A name from outside (a shard in an index, a revision, a file of the hub) is joined to a path by `joined` alone,
-so that `../` leads nowhere; tests/models/files/test_safe_paths.py finds every other join.
+A name from outside (a shard in an index, a revision, a file of the hub) is joined to a path by `joined`
+alone, so that `../` leads nowhere; tests/models/files/test_safe_paths.py finds every other join.
 
 A checkpoint that was unpacked or cloned can contain symbolic links. A link that points outside the directory
 would make attn read an arbitrary file (an endless device, a private key), so it is refused.
