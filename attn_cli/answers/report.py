@@ -33,6 +33,14 @@ class ReportText:
 
 
 @record(frozen=True, slots=True, eq=False)
+class ExactHead:
+    """A head with its steps in full precision."""
+
+    head: "Head"
+    softcap: float | None  # None: scores are not capped, or it is not known
+
+
+@record(frozen=True, slots=True, eq=False)
 class ReportedLayer:
     """All heads of one layer."""
 
@@ -43,6 +51,7 @@ class ReportedLayer:
     metrics: Sequence[Mapping[Metric, float | None]]  # of each head
     patterns: Sequence[PatternShare | None]  # what gives each head its name
     sharpness: Sequence[float]  # how clearly each head selects distant tokens
+    exact: "Callable[[int], ExactHead]"  # what the arithmetic of a weight of this head needs
     clearest: Callable[[int], tuple[int, int]]  # the query and the key that show best what a head does
 
 
@@ -60,7 +69,16 @@ class ReportedKind:
     metric: Metric  # the one to begin with
     known_head: tuple[int, int] | None  # the layer and head to begin with; None: the sharpest
     run: Callable[[], Iterator[ReportedLayer]]
-    exact: "Callable[[], Sequence[Head]]"  # the heads kept with all steps, known once the layers have run
+    begins_exact: bool  # whether the head to begin with is kept in full precision, if none is chosen
+    exact: "Callable[[], Sequence[ExactHead]]"  # the chosen ones, known once the layers have run
+
+
+@record(frozen=True, slots=True, eq=False)
+class ReportedEffects:
+    """What each head adds to the logit of the likeliest next token, less the mean of the vocabulary."""
+
+    prediction: str  # the token, after which one, and how likely it is
+    direct: Mapping[tuple[Kind, int, int], float]  # by kind, layer and head
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -73,3 +91,5 @@ class Report:
     remarks: Sequence[str]  # on what the page leaves out
     texts: Sequence[ReportText]
     kinds: Sequence[ReportedKind]
+    effects: ReportedEffects | None  # None: a note says why
+    again: str  # the arguments that name the model and the text, for a shell; empty: none can be shown

@@ -1,12 +1,14 @@
 """`attn report`: one self-contained, interactive page with every weight of every head."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attn_cli.commands import options
+from attn_cli.commands.again import asked_again
 from attn_cli.commands.inputs import open_reading, selected_places
 from attn_cli.commands.results.output import headline, kind_of
 from attn_cli.commands.results.progress import measuring
@@ -14,6 +16,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
+from attn_cli.safe_text import printable
 from attn_cli.show.writers import PAGE_SUFFIX
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.selection import Place
 
 _BITS = (8, 12)
+_LONGEST_TYPED = 2_000  # characters of a piped text that a command on the page repeats
 
 
 @record(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def write_page(
             headline=[
                 phrase for phrase in headline(reading) if kind is not None or phrase != kind_of(reading)
             ],
+            again=_again(reading, inputs, compute),
             progress=progress,
         )
         content = page_of(report, page.bits, granted_cores())
@@ -112,6 +117,23 @@ def write_page(
     for path in targets:
         files.write(path, content, force=force)
         world.fact(f"wrote {path}: {len(content) / 1e6:.2f} MB")
+
+
+def _again(reading: "Reading", inputs: options.ReadingOptions, compute: options.ComputeOptions) -> str:
+    """The arguments that name the same model and text, quoted; empty if they hold control characters.
+
+    A text from a pipe stands in them itself, unless it is long: then it comes from standard input again.
+    """
+    from shlex import join  # 2 ms, for this command alone
+
+    text, request = inputs.text, reading.request
+    typed = request.text if request.chat is None else request.chat.user
+    is_piped = text.text in {None, "-"} and (text.file is None or str(text.file) == "-")
+    is_short = len(typed) <= _LONGEST_TYPED and printable(typed) == typed
+    if is_piped and is_short:
+        inputs = replace(inputs, text=replace(text, text=typed, file=None))
+    words = asked_again(inputs, compute)
+    return join(words) if all(printable(word) == word for word in words) else ""
 
 
 def _exact(world: World, reading: "Reading", named: Sequence[str] | None) -> "Sequence[Place]":

@@ -1,11 +1,17 @@
 """`attn report`: what is written and how large it is, and what cannot be written."""
 
+import errno
 import json
+import os
 import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from attn_cli.reading.report.extent import MOST_CELLS, PageExtent
 from tests.support.readings import reading_of
@@ -40,6 +46,7 @@ def test_the_page_says_what_it_is_of(tmp_path: Path) -> None:
 def test_the_metrics_are_those_of_heads(tmp_path: Path) -> None:
     (kind,) = about(written(tmp_path / "a.html", TEXT))["kinds"]
     heads = attn("heads", TEXT, "--json").document["heads"]
+    assert kind["metrics"].pop("direct effect")
     for metric, values in kind["metrics"].items():
         assert values == pytest.approx([head[metric] for head in heads], rel=1e-4)
     assert [one and one[0] for one in kind["patterns"]] == [head["pattern"] for head in heads]
@@ -121,3 +128,64 @@ def test_exact_heads_of_a_pooled_text_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("tokens", "is_pooled"), [(1_024, False), (1_025, True)])
 def test_texts_of_more_than_1024_tokens_are_pooled(tokens: int, is_pooled: bool) -> None:
     assert (PageExtent.of([reading_of("a " * tokens, "random")], 8, ()).most is not None) is is_pooled
+
+
+@pytest.mark.parametrize("text", [TEXT, "it's $HOME `x` & more", "-dashed", "a\u202eb"])
+def test_the_page_has_the_arguments_that_read_the_same(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.html"
+    assert attn("report", "-m", "random", "--causal", "-o", file, "--", text).status == 0
+    again = about(file.read_text("utf-8"))["again"]
+    if "\u202e" in text:
+        assert again == ""
+        return
+    shown = attn("inspect", "--heads", "0.1", "--json", *shlex.split(again)).document
+    assert shown["text"] == text
+    weights = attn("inspect", "--heads", "0.1", "-m", "random", "--causal", "--json", "--", text).document
+    assert shown == weights
+
+
+def test_a_short_piped_text_stands_in_the_command(tmp_path: Path) -> None:
+    for text, again in (("the cat", "'the cat' -m random"), ("a " * 1_001, "- -m random")):
+        file = tmp_path / f"{len(text)}.html"
+        assert attn("report", "-m", "random", "-o", file, stdin=text).status == 0
+        assert about(file.read_text("utf-8"))["again"] == again
+
+
+def test_a_text_of_one_token_has_a_page(tmp_path: Path) -> None:
+    found = about(written(tmp_path / "a.html", "a", "-m", "random"))
+    assert found["begin"]["query"] == found["begin"]["key"] == 0
+
+
+def test_exact_heads_have_at_most_64_mb(tmp_path: Path) -> None:
+    heads = ",".join(f"0.{head}" for head in range(4))
+    line = ("report", "a " * 1_000, "-m", "random", "--heads", heads, "-o", tmp_path / "a.html")
+    assert refused(attn(*line)) == (
+        1,
+        "all steps of 4 heads are about 81 MB, and a page holds 67 MB",
+        "--heads with at most 3 heads",
+    )
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_weights_that_are_no_numbers_leave_no_page(tmp_path: Path, twins: Path) -> None:
+    copy = tmp_path / "gpt2"
+    shutil.copytree(twins / "gpt2", copy)
+    arrays = load_file(copy / "model.safetensors")
+    name = next(name for name in arrays if name.endswith("h.0.attn.c_attn.weight"))
+    save_file(arrays | {name: np.full_like(arrays[name], np.nan)}, copy / "model.safetensors")
+    status, problem, _ = refused(attn("report", TEXT, "-m", copy, "-o", tmp_path / "a.html"))
+    assert status == 1
+    assert "are not all finite numbers" in problem
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_full_disk_leaves_no_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "link", full)
+    file = tmp_path / "a.html"
+    status, problem, _ = refused(attn("report", TEXT, "-m", "random", "-o", file))
+    assert (status, problem) == (1, f"{file} cannot be written: no space left on device")
+    assert list(tmp_path.iterdir()) == []

@@ -19,6 +19,7 @@ MOST_CELLS = 512
 
 _WHOLE = 1 << 20  # weights of a head that are kept whole: 1,024 × 1,024, as elsewhere
 _BYTES = {8: 0.25, 12: 0.8}  # of a weight that a query may look at; measured from 400 tokens on: 0.12, 0.6
+_MOST_UNASKED = 32_000  # bytes of the steps of a head that nobody chose
 _EXACT = 5  # of a number that is kept as float32
 _PAIRS = 4  # matrices of a head with all steps: scores, bias, logits, weights
 _VECTORS = 4  # queries, keys, values and context
@@ -50,6 +51,13 @@ class PageExtent:
         count = sum(len(reading.extent.layers) * reading.extent.heads for reading in readings)
         return cls(min(MOST_CELLS, isqrt(int(room / _BYTES[bits] / count))))
 
+    def begins_exact(self, reading: Reading) -> bool:
+        """Whether the head to begin with is kept in full precision though nobody chose it: it is small."""
+        card, longest = reading.source.card, max(len(reading.queries), len(reading.keys))
+        pairs = _visible_cells(reading)
+        numbers = 2 * pairs + 2 * longest * card.head_size  # scores and weights, queries and keys
+        return self.most is None and numbers * _EXACT <= _MOST_UNASKED
+
 
 def _check_length(longest: int) -> None:
     if longest > MOST_TOKENS:
@@ -76,6 +84,10 @@ def _check_exact(reading: Reading, exact: Sequence[Place]) -> float:
 
 def _visible(reading: Reading) -> float:
     """About how many weights all heads have where queries may look."""
+    return _visible_cells(reading) * len(reading.extent.layers) * reading.extent.heads
+
+
+def _visible_cells(reading: Reading) -> float:
+    """The same of one head."""
     is_triangular = reading.source.is_causal and len(reading.queries) == len(reading.keys)
-    cells = len(reading.queries) * len(reading.keys) / (2 if is_triangular else 1)
-    return cells * len(reading.extent.layers) * reading.extent.heads
+    return len(reading.queries) * len(reading.keys) / (2 if is_triangular else 1)

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
-from attn_cli.answers.report import ReportedLayer, Weights
+from attn_cli.answers.report import ExactHead, ReportedLayer, Weights
 from attn_cli.core.arrays import to_numpy
-from attn_cli.grid import Head
 from attn_cli.reading.default_head import are_special, layers_to_choose_from, sharpness_of
 from attn_cli.reading.known_patterns import KnownPatterns
 from attn_cli.reading.memory import Work, check
@@ -30,7 +29,10 @@ STEPS = (
     *(Step.QUERIES, Step.KEYS, Step.VALUES),
     *(Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT),
 )
-"""The steps of an exact head; the input and the output of the layer are those of all of its heads."""
+"""The steps of a chosen head; the input and the output of the layer are those of all of its heads."""
+
+_OF_A_WEIGHT = tuple(step for step in STEPS if step not in {Step.VALUES, Step.CONTEXT})
+"""The steps that lead to a weight."""
 
 _AT_ONCE = 1 << 24  # weights of the heads that are computed together: 64 MB, and several times that meanwhile
 
@@ -45,7 +47,8 @@ class ReportRun:
     exact: Sequence[Place]
     begin: Place | None  # the head to begin with; None: the sharpest
     progress: LayerProgress
-    kept: dict[Place, Head]
+    begins_exact: bool
+    kept: dict[Place, ExactHead]
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -92,6 +95,7 @@ class ReportRun:
             metrics=[summary.metrics for summary in summaries],
             patterns=[summary.known_for for summary in summaries],
             sharpness=self._sharpness(shown, weights),
+            exact=partial(self._exact, shown, steps=_OF_A_WEIGHT),
             clearest=partial(self._clearest, weights),
         )
 
@@ -134,13 +138,18 @@ class ReportRun:
         return [float(number) for number in measure_sharpness(weights, are_special(reading.queries), keys)]
 
     def _keep_exact(self, shown: ShownLayer) -> None:
-        chosen = [head for layer, head in self.exact if layer == shown.number]
-        if chosen:
-            heads = shown.heads(chosen, STEPS, self.reading.whole)
-            self.kept.update({(shown.number, head.head): head for head in heads})
+        for place in self.exact:
+            if place[0] == shown.number:
+                self.kept[place] = self._exact(shown, place[1], STEPS)
 
-    def exact_heads(self) -> list[Head]:
-        """The exact heads, once the layers have run."""
+    @unwarned
+    def _exact(self, shown: ShownLayer, head: int, steps: Sequence[Step]) -> ExactHead:
+        (computed,) = shown.heads([head], steps, self.reading.whole)
+        opened = shown.layer.opened
+        return ExactHead(computed, None if opened is None else opened.operands.softcap)
+
+    def exact_heads(self) -> list[ExactHead]:
+        """The chosen heads, once the layers have run."""
         return [self.kept[place] for place in self.exact]
 
     @property

@@ -13,6 +13,7 @@ from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.effects import effects_on_next
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
 from attn_cli.reading.selection import Place
@@ -38,6 +39,7 @@ def report_of(
     bits: int,
     environment: Mapping[str, str],
     headline: Sequence[str],
+    again: str,
     progress: LayerProgress,
 ) -> Report:
     """The report of a reading; layers run when it is written.
@@ -64,9 +66,10 @@ def report_of(
         "pair": reading.request.pair,
         "target": reading.request.target,
     }
-    notes = [*reading.notes, *source.remarks]
+    effects, why = effects_on_next(reading)
+    notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
     kinds = [_kind(run) for run in runs]
-    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds)
+    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again)
 
 
 def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:
@@ -93,7 +96,9 @@ def _runs(
         begin = None if label is None else (label.layer, label.head)
         kept = () if index else exact
         watch = partial(_shifted, progress, before, total)
-        yield ReportRun(reading, extent.most, known, kept, kept[0] if kept else begin, watch, {})
+        begins_exact = not exact and extent.begins_exact(reading)
+        first = kept[0] if kept else begin
+        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {})
         before += len(reading.extent.layers)
 
 
@@ -115,6 +120,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         metric=choose_metric(reading, None, parse_head_filter((), None)),
         known_head=run.begin,
         run=run.run,
+        begins_exact=run.begins_exact,
         exact=run.exact_heads,
     )
 

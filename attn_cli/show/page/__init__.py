@@ -21,23 +21,25 @@ stream (RFC 1951). Entries are numbered from 0 and referred to by number:
   `kind.masks` has its entry for each layer; layers with the same mask share it;
 - a step of an exact head: float32, the four bytes of all numbers one after the other, the lowest first: all
   lowest bytes, then all second bytes, and so on. Pairwise steps have the visible cells as above, others all
-  numbers row after row. `exact[i].steps` names the entry and the shape of each.
+  numbers row after row. `exact[i].steps` names the entry and the shape of each; two steps with the same
+  numbers share one.
 
 Of a long text a cell is the largest weight of a block of `kind.cells` queries and keys.
 
 Modules of the page, in `script/`; those further down import only those above them:
 
 Each becomes a function that returns its exports, so that names of modules cannot collide; `main.js` gives
-the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.state` and `attn.change(part)`.
+the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and
+`attn.change(part)`.
 
 - `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
 - `heads.js` the weights of a head: matrix, mask, sink, exact steps; kept for the last ones asked for;
 - `state.js` what is shown, as one object with listeners, and as the fragment of the address;
 - `colours.js` from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
 - `overview.js` the layer × head map and the thumbnails; `matrix.js` one head's matrix; `text.js` the text,
-  shaded; `row.js` the chosen row, sorted, and as CSV;
+  shaded; `row.js` the chosen row, sorted, and as CSV; `cell.js` the chosen cell, step by step;
 - `picture.js` a section as SVG: views draw once more, on contexts that record; `save.js` files and the
-  clipboard;
+  clipboard; `command.js` the command that shows the same in a terminal;
 - `keys.js` the keyboard, and what is read aloud; `main.js` starts them.
 
 A view is a function that draws the state into its element; it registers itself with `onChange`, writes only

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attn_cli.answers.report import Report, ReportText
+from attn_cli.answers.report import ExactHead, Report, ReportedEffects, ReportedKind, ReportText
 from attn_cli.answers.shaded_text import Piece
-from attn_cli.grid import Head
+from attn_cli.grid import Sink
 from attn_cli.safe_text import label, printable
+from attn_cli.show.data import computed_scale
 from attn_cli.show.page.payload import PackedKind
 from attn_cli.vocabulary import Metric, Step
 
@@ -16,6 +17,7 @@ FORMAT = 1
 
 _LONGEST = 60  # characters of a label
 _LONGEST_PIECE = 400  # characters of a piece of the text
+_DIRECT = "direct effect"
 _DIGITS = 5  # of a metric: more than a view shows
 
 
@@ -26,14 +28,15 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
     return {
         "page": FORMAT,
         **report.model,
+        "again": report.again,
         "headline": list(report.headline),
         "notes": list(report.notes),
         "bits": bits,
         "error": error,
         "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},
         "texts": [_text(text) for text in report.texts],
-        "kinds": [_kind(kind) for kind in kinds],
-        "metrics": {metric: [metric.explanation, metric.unit] for metric in _metrics(kinds)},
+        "kinds": [_kind(kind, report.effects) for kind in kinds],
+        "metrics": _explained(kinds) | _effect_metric(report.effects),
         "exact": [_exact(head, entries) for kind in kinds for head, entries in kind.exact],
     }
 
@@ -81,7 +84,7 @@ def _with_line_ends(text: str) -> str:
     return printable(text).replace("⏎", "⏎\n")
 
 
-def _kind(packed: PackedKind) -> dict[str, object]:
+def _kind(packed: PackedKind, effects: ReportedEffects | None) -> dict[str, object]:
     kind = packed.kind
     return {
         "kind": kind.kind,
@@ -95,7 +98,7 @@ def _kind(packed: PackedKind) -> dict[str, object]:
         "masks": list(packed.masks),
         "sinks": [int(has_sink) for has_sink in packed.sinks],
         "metric": kind.metric,
-        "metrics": _columns(packed.metrics),
+        "metrics": {**_columns(packed.metrics), **_effects_of(kind, effects)},
         "patterns": [
             None if share is None else [share.pattern, _short(share.share), share.rows]
             for share in packed.patterns
@@ -108,6 +111,27 @@ def _columns(metrics: Sequence[Mapping[Metric, float | None]]) -> dict[str, list
     return {metric: [_short(of_head[metric]) for of_head in metrics] for metric in metrics[0]}
 
 
+def _explained(kinds: Sequence[PackedKind]) -> dict[str, list[str]]:
+    """What each metric is, and its unit."""
+    return {str(metric): [metric.explanation, metric.unit] for metric in _metrics(kinds)}
+
+
+def _effect_metric(effects: ReportedEffects | None) -> dict[str, list[str]]:
+    """What the direct effects are on; empty if there are none."""
+    if effects is None:
+        return {}
+    what = f"what the head adds to the logit of {effects.prediction}, less the vocabulary's mean"
+    return {_DIRECT: [what, "in logits"]}
+
+
+def _effects_of(kind: ReportedKind, effects: ReportedEffects | None) -> dict[str, list[float | None]]:
+    """The direct effect of each head; empty if those of this kind have none."""
+    if effects is None or not any(place[0] is kind.kind for place in effects.direct):
+        return {}
+    places = [(kind.kind, layer, head) for layer in kind.layers for head in range(kind.heads)]
+    return {_DIRECT: [_short(effects.direct.get(place)) for place in places]}
+
+
 def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DIGITS}g}")
 
@@ -117,13 +141,21 @@ def _metrics(kinds: Sequence[PackedKind]) -> Iterator[Metric]:
     return (metric for metric in Metric if metric in measured)
 
 
-def _exact(head: Head, entries: Mapping[Step, int]) -> dict[str, Any]:
+def _exact(exact: ExactHead, entries: Mapping[Step, int]) -> dict[str, Any]:
+    head = exact.head
     return {
         "kind": head.kind,
         "layer": head.layer,
         "head": head.head,
         "kv_head": head.kv_head,
-        "scale": head.scale,
+        "scale": None if head.scale is None else computed_scale(head.scale, *head.steps.values()),
+        "softcap": exact.softcap,
+        "sink": None if head.sink is None else _sink(head.sink),
         "absent": dict(head.absent),
         "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
     }
+
+
+def _sink(sink: Sink) -> dict[str, Any]:
+    """The logit, of each row if it depends on the query, and the weight that it takes of each."""
+    return {"logit": None if sink.logit is None else sink.logit.tolist(), "weight": sink.weight.tolist()}

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from attn_cli.answers.report import ReportedKind, ReportedLayer, Weights
+from attn_cli.answers.report import ExactHead, ReportedKind, ReportedLayer, Weights
 from attn_cli.grid import Head
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
@@ -28,6 +28,7 @@ class TellingHead:
     sink: Weights | None
     sharpness: float
     clearest: tuple[int, int]  # the query and the key to begin with
+    exact: ExactHead | None  # None: it has too many numbers for a head that nobody chose
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ class PackedKind:
     metrics: Sequence[dict[Metric, float | None]]  # of each head
     patterns: Sequence[PatternShare | None]
     telling: TellingHead
-    exact: Sequence[tuple[Head, dict[Step, int]]]  # heads with all steps: the line of each
+    exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
 
 
 class Payload:
@@ -76,8 +77,9 @@ class Payload:
             self.error = max(self.error, packed.error)
         of_layers = [len(self._lines) + index for index in masks.indices]
         self._lines += masks.lines
-        exact = [(head, self._exact(head)) for head in kind.exact()]
         assert facts.telling is not None, "there is a layer"
+        begun = [] if facts.telling.exact is None else [facts.telling.exact]
+        exact = [(one, self._exact(one.head)) for one in (*kind.exact(), *begun)]
         return PackedKind(
             kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact
         )
@@ -93,12 +95,15 @@ class Payload:
             yield from (packed.result() for packed in futures)
 
     def _exact(self, head: Head) -> dict[Step, int]:
-        """The line of each step."""
+        """The line of each step; two have the same if nothing stands between them, as scores and logits."""
         mask = head.mask if head.mask is not None else np.ones(_size(head), dtype=bool)
-        entries = {}
+        entries, lines = {}, dict[bytes, int]()
         for step, numbers in head.steps.items():
-            entries[step] = len(self._lines)
-            self._lines.append(pack_exact(np.asarray(numbers), mask if step.is_pairwise else None))
+            line = pack_exact(np.asarray(numbers), mask if step.is_pairwise else None)
+            if line not in lines:
+                lines[line] = len(self._lines)
+                self._lines.append(line)
+            entries[step] = lines[line]
         return entries
 
 
@@ -152,6 +157,7 @@ class _Facts:
                 sink,
                 sharpness=layer.sharpness[head],
                 clearest=layer.clearest(head),
+                exact=layer.exact(head) if self._kind.begins_exact else None,
             )
         return layer
 

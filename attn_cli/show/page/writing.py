@@ -37,9 +37,10 @@ def _title(document: dict[str, Any]) -> str:
     return f"{document['headline'][0]}: {text if len(text) <= _TITLE else f'{text[:_TITLE]}…'}"
 
 
-def _precision(bits: int, error: float, exact: int) -> str:
+def _precision(bits: int, error: float, exact: int, dtype: str) -> str:
     """How close the weights of the page are to those that the model computed."""
-    heads = "" if not exact else f" Those of {exact} chosen {'head' if exact == 1 else 'heads'} are exact."
+    how = "rounded to float32" if dtype == "float64" else "exact"
+    heads = "" if not exact else f" Those of {exact} {'head' if exact == 1 else 'heads'} are {how}."
     return f"Every weight is kept with {bits} bits: none is off by more than {error:.2g}.{heads}"
 
 
@@ -60,7 +61,7 @@ def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> 
         document=document,
         title=_title(document),
         pooled=pooled,
-        precision=_precision(document["bits"], document["error"], len(document["exact"])),
+        precision=_precision(document["bits"], document["error"], len(document["exact"]), document["dtype"]),
         script=Markup(script),  # noqa: S704  our own
         style=Markup(style),  # noqa: S704  our own
         policy=_policy(script, style),

@@ -3,6 +3,8 @@
 const RAMPS = {
   light: [[255, 255, 255], [214, 230, 244], [139, 184, 220], [53, 120, 182], [13, 56, 110]],
   dark: [[24, 26, 31], [28, 58, 92], [37, 106, 163], [104, 170, 222], [222, 240, 255]],
+  "light minus": [[255, 255, 255], [251, 226, 208], [240, 172, 122], [204, 100, 40], [118, 50, 12]],
+  "dark minus": [[24, 26, 31], [88, 48, 24], [158, 86, 38], [226, 148, 88], [255, 230, 210]],
 };
 const LEVELS = 256;
 const system = window.matchMedia("(prefers-color-scheme: dark)");
@@ -49,6 +51,9 @@ const levelOf = (part) => Math.round(Math.min(Math.max(part, 0), 1) * (LEVELS - 
 
 /** The colour of a number from 0 to 1, for a style. */
 export const colour = (part, theme) => `rgb(${ramp(theme)[levelOf(part)].join(" ")})`;
+
+/** The colour of a number from −1 to 1: 0 is paper. */
+export const signedColour = (part, theme) => colour(Math.abs(part), part < 0 ? `${theme} minus` : theme);
 
 /** The colour of text on it. */
 export function ink(part, theme) {

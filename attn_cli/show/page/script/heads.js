@@ -69,20 +69,40 @@ async function readHead(place) {
   const [rows, columns] = sizeOf(place.kind);
   const { seen, cells } = await maskOf(place.kind, place.layer);
   const stored = await levelsOf(place);
-  const steps = exactSteps(place);
+  const { steps, sink } = exactOf(place) ?? {};
   const exact = steps && (await inflateExact(steps.weights[0]));
-  const values = new (exact ?? stored).constructor(rows * columns);
-  for (let index = 0; index < cells.length; index += 1) values[cells[index]] = (exact ?? stored)[index];
-  const ofSink = stored.length > cells.length ? Float64Array.from(stored.slice(cells.length), (x) => x / most) : null;
+  const values = spread(exact ?? stored, cells, rows * columns);
+  const ofSink = stored.length > cells.length ? Float64Array.from(sink?.weight ?? stored.slice(cells.length), (x) => (sink ? x : x / most)) : null;
   const unit = exact ? 1 : 1 / most;
   const weight = (row, column) => values[row * columns + column] * unit;
   return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: Boolean(exact) };
 }
 
-/** The entries of the steps of an exact head, by step; undefined for any other. */
-export function exactSteps({ kind, layer, head }) {
+/** The numbers of the visible cells, each in its place of all. */
+function spread(numbers, cells, count) {
+  const values = new numbers.constructor(count);
+  for (let index = 0; index < cells.length; index += 1) values[cells[index]] = numbers[index];
+  return values;
+}
+
+/** What the page has of a head in full precision; undefined for most. */
+export function exactOf({ kind, layer, head }) {
   const name = about.kinds[kind].kind;
-  return about.exact.find((one) => one.kind === name && one.layer === layer && one.head === head)?.steps;
+  return about.exact.find((one) => one.kind === name && one.layer === layer && one.head === head);
+}
+
+const OF_PAIRS = ["scores", "bias", "logits", "weights"];
+
+/** The steps of an exact head that lead to its weights: T × S of pairs, T or S × `size` of queries and keys. */
+export async function stepsOf(place) {
+  const { steps } = exactOf(place);
+  const [rows, columns] = sizeOf(place.kind);
+  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const found = { rows, columns, seen, size: steps.queries?.[2] };
+  const names = [...OF_PAIRS, "queries", "keys"].filter((step) => steps[step]);
+  const read = await Promise.all(names.map((step) => inflateExact(steps[step][0])));
+  names.forEach((step, index) => (found[step] = OF_PAIRS.includes(step) ? spread(read[index], cells, rows * columns) : read[index]));
+  return found;
 }
 
 function forgetOthers(newest) {

@@ -8,6 +8,8 @@ import { startMatrix } from "./matrix.js";
 import { startText } from "./text.js";
 import { startRow } from "./row.js";
 import { startSave } from "./save.js";
+import { cellAt, startCell } from "./cell.js";
+import { startCommand } from "./command.js";
 import { startKeys } from "./keys.js";
 
 onChange(() => (document.documentElement.dataset.theme = themeOf(state)));
@@ -18,7 +20,9 @@ startMatrix();
 startText();
 startRow();
 startSave();
+startCell();
+startCommand();
 startKeys();
 window.addEventListener("hashchange", readAddress);
 readAddress();
-globalThis.attn = { about, headAt, state, change }; // for the console
+globalThis.attn = { about, headAt, cellAt, state, change }; // for the console

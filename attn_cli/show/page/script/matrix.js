@@ -3,7 +3,7 @@ import { about, element, pointOn, set, sharpen } from "./page.js";
 import { headAt, headAtHand, patternOf } from "./heads.js";
 import { change, onChange, state } from "./state.js";
 import { pixels, themeOf } from "./colours.js";
-import { charactersOf, errorText, labelOf, named, weightText } from "./numbers.js";
+import { charactersOf, errorText, labelOf, named, numberText, weightText } from "./numbers.js";
 
 const LINE = 13; // pixels that a label needs
 const LARGEST_CELL = 34;
@@ -166,8 +166,8 @@ export function cellText(head, { query, key }, isSpoken = false) {
   const names = isSpoken ? `row ${row}, column ${column}` : `${row} → ${column}`;
   if (!head.seen[query * head.columns + key]) return `${names}: masked`;
   const weight = head.weight(query, key);
-  const error = head.isExact || weight === 0 ? "" : ` ± ${errorText()}`;
-  return `${names}: ${weightText(weight, head.isExact)}${error}`;
+  if (head.isExact) return `${names}: ${numberText(weight)}`;
+  return `${names}: ${weightText(weight)}${weight === 0 ? "" : ` ± ${errorText()}`}`;
 }
 
 function tell() {
@@ -177,7 +177,7 @@ function tell() {
   const pattern = patternOf(state);
   element("head-title").textContent = `Head ${state.layer}.${state.head}`;
   element("head-pattern").textContent = pattern ? `${pattern[0]} ${pattern[1].toFixed(2)}` : "";
-  element("head-exact").textContent = head.isExact ? "exact: float32, as computed" : "";
+  element("head-exact").textContent = head.isExact ? `exact: float32, ${about.dtype === "float64" ? "rounded" : "as computed"}` : "";
   const [grid, cell] = [element("matrix-grid"), element("matrix-cell")];
   const label = `Weights of head ${state.layer}.${state.head}: ${head.rows} queries by ${head.columns} keys`;
   set(grid, { "aria-label": label, "aria-rowcount": head.rows, "aria-colcount": head.columns });

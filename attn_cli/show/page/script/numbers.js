@@ -2,12 +2,20 @@
 import { about } from "./page.js";
 
 export const DIGITS = about.bits === 8 ? 3 : 4;
-const EXACT = 6;
+const EXACT = 5; // digits in a list
 
 /** A weight with the digits that are known of it. */
 export function weightText(weight, isExact) {
-  if (isExact) return weight === 0 ? "0" : weight < 1e-4 ? weight.toExponential(3) : weight.toFixed(EXACT);
+  if (isExact) return weight === 0 || weight >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2);
   return weight === 0 ? `< ${about.error.toFixed(DIGITS)}` : weight.toFixed(DIGITS);
+}
+
+/** The fewest digits that tell a float32 number apart from its neighbours. */
+export function numberText(number) {
+  const [nearest, most] = [Math.fround(number), 9];
+  let digits = 1;
+  while (digits < most && Math.fround(Number(nearest.toPrecision(digits))) !== nearest) digits += 1;
+  return `${Number(nearest.toPrecision(digits))}`.replace("-", "−");
 }
 
 /** How far a shown weight may be from the one that the model computed. */

@@ -2,11 +2,12 @@
 import { about, element, make, set, sharpen } from "./page.js";
 import { levelsOf, maskOf, metricOf, patternOf, sizeOf } from "./heads.js";
 import { THUMBNAILS, change, onChange, state } from "./state.js";
-import { colour, pixels, themeOf } from "./colours.js";
+import { colour, pixels, signedColour, themeOf } from "./colours.js";
 import { short } from "./numbers.js";
 
 const GUTTER = 26;
 const THUMBNAIL = 40; // pixels along each side in the sprite
+const SIGNED = "direct effect"; // 0 is in the middle of its colours
 const AT_ONCE = 8; // heads inflated between two looks at the clock
 const canvas = element("map");
 const grid = element("map-grid"); // over the canvas, for pointers, keyboards and screen readers
@@ -76,14 +77,18 @@ function labels(context, count, size, place, align, name) {
 /** The span of a metric: 0 to 1 where that is its unit, else that of all heads. */
 function spanOf(metric) {
   const values = about.kinds[state.kind].metrics[metric].filter((value) => value !== null);
+  const most = Math.max(...values.map(Math.abs));
+  if (metric === SIGNED) return [-most, most];
   return about.metrics[metric][1] === "0 to 1" ? [0, 1] : [Math.min(0, ...values), Math.max(...values)];
 }
 
 function metricPainter(theme) {
   const [low, high] = spanOf(state.metric);
+  const paint = (value) =>
+    state.metric === SIGNED ? signedColour(value / (high || 1), theme) : colour((value - low) / (high - low || 1), theme);
   return (context, place, row, x, y, size) => {
     const value = metricOf(place, state.metric);
-    context.fillStyle = value === null ? getComputedStyle(canvas).getPropertyValue("--masked") : colour((value - low) / (high - low || 1), theme);
+    context.fillStyle = value === null ? getComputedStyle(canvas).getPropertyValue("--masked") : paint(value);
     context.fillRect(x, y, size, size);
   };
 }

@@ -55,7 +55,7 @@ export function rowAsCsv() {
 const quoted = (label) => `"${(/^[=+\-@'\t\r]/.test(label) ? `'${label}` : label).replaceAll('"', '""')}"`;
 
 function sinkLine(head, focus, isRow) {
-  return head.sink && isRow ? [lineOf("", "learned sink", head.sink[focus], false)] : [];
+  return head.sink && isRow ? [lineOf("", "learned sink", head.sink[focus], head.isExact)] : [];
 }
 
 function line(head, [index, weight], isRow) {
