@@ -79,14 +79,21 @@ class OpenPage:
         self.drawn()
 
     def drawn(self) -> None:
-        """Wait until the page has drawn what has changed, its head inflated."""
-        self.run("attn.headAt(attn.state).then(() => new Promise((done) => setTimeout(done, 60)))")
+        """Wait until the page has drawn what has changed, its head inflated; a draw may ask for another."""
+        self.run(_DRAWN)
 
     def head(self, layer: int, head: int, kind: int = 0) -> list[list[float | None]]:
         """The weights that the page has of a head; None where they are masked."""
         found: list[list[float | None]] = self.run(_HEAD, {"kind": kind, "layer": layer, "head": head})
         return found
 
+
+_DRAWN = """
+(async () => {
+  await attn.headAt(attn.state);
+  for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);
+})()
+"""
 
 _HEAD = """
 async (place) => {

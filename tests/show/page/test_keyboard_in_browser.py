@@ -72,7 +72,7 @@ def test_arrow_keys_move_in_the_text_and_the_focus_with_them(page: OpenPage) -> 
 def test_arrow_keys_move_in_the_list_and_the_focus_with_them(page: OpenPage) -> None:
     tab_to(page, "#row-list")
     page.press("ArrowDown")
-    assert page.text("readout").startswith("8 Sam → 0 <s>: 0.07")
+    assert page.text("readout").startswith("8 Sam → 0 <s>: 0.0698")
     assert page.run("document.activeElement.textContent") == "<s>"
     page.press("ArrowUp")
     assert page.text("readout").startswith("8 Sam → 4 sang: ")
@@ -104,7 +104,9 @@ def test_the_matrix_is_walked_cell_by_cell(page: OpenPage) -> None:
 def test_what_is_chosen_is_read_aloud(page: OpenPage) -> None:
     assert page.run("document.getElementById('live').textContent") == ""
     page.press("ArrowUp")
-    assert page.run("document.getElementById('live').textContent") == "row 7 Uncle, column 4 sang: < 0.002"
+    assert (
+        page.run("document.getElementById('live').textContent") == "row 7 Uncle, column 4 sang: 0.00006098154"
+    )
     page.press("ArrowUp", "ArrowUp", "ArrowUp", "ArrowUp")
     assert page.run("document.getElementById('live').textContent") == "row 3 Sam, column 4 sang: masked"
     page.press("[")
@@ -132,10 +134,11 @@ def test_selectors_and_buttons_are_used_by_keyboard(page: OpenPage) -> None:
 
 
 def test_the_row_is_a_table_with_headings(page: OpenPage) -> None:
-    names = page.run("[...document.querySelectorAll('#row thead th')].map((one) => one.textContent)")
+    table = "document.querySelector('#row table:has(#row-list)')"
+    names = page.run(f"[...{table}.querySelectorAll('thead th')].map((one) => one.textContent)")
     assert names == ["position", "token", "weight"]
     first = page.run("document.querySelector('#row-list tr').innerText").split()
-    assert first == ["4", "sang", "0.929"]
-    assert page.run("document.querySelector('#row table').getAttribute('aria-labelledby')") == "row-title"
+    assert first == ["4", "sang", "0.92944"]
+    assert page.run(f"{table}.getAttribute('aria-labelledby')") == "row-title"
     assert page.text("row-masked") == "3 masked"
     assert page.run("document.querySelector('#row-list [aria-current]').textContent") == "sang"

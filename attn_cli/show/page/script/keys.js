@@ -3,10 +3,10 @@ import { about, element, make } from "./page.js";
 import { headAtHand } from "./heads.js";
 import { change, onChange, state } from "./state.js";
 import { themeOf } from "./colours.js";
-import { nextMetric, step } from "./overview.js";
-import { cellText, zoom } from "./matrix.js";
-import { stepInText } from "./text.js";
-import { stepInList } from "./row.js";
+import { nextMetric, step } from "./views/overview.js";
+import { cellText, zoom } from "./views/matrix.js";
+import { stepInText } from "./views/text.js";
+import { stepInList } from "./views/row.js";
 import { copyLink } from "./save.js";
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };

@@ -3,12 +3,12 @@ import { about } from "./page.js";
 import { headAt } from "./heads.js";
 import { change, drawAll, onChange, readAddress, state } from "./state.js";
 import { onPrint, onSystemTheme, themeOf } from "./colours.js";
-import { startOverview } from "./overview.js";
-import { startMatrix } from "./matrix.js";
-import { startText } from "./text.js";
-import { startRow } from "./row.js";
+import { startOverview } from "./views/overview.js";
+import { startMatrix } from "./views/matrix.js";
+import { startText } from "./views/text.js";
+import { startRow } from "./views/row.js";
 import { startSave } from "./save.js";
-import { cellAt, startCell } from "./cell.js";
+import { cellAt, startCell } from "./views/cell.js";
 import { startCommand } from "./command.js";
 import { startKeys } from "./keys.js";
 

@@ -2,7 +2,7 @@
 import { element } from "./page.js";
 import { addressOf, state } from "./state.js";
 import { pictureOf } from "./picture.js";
-import { rowAsCsv } from "./row.js";
+import { rowAsCsv } from "./views/row.js";
 
 const SHARPNESS = 2; // pixels of a PNG for each of the page
 const SVG = "image/svg+xml";

@@ -1,8 +1,8 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, element, make, set } from "./page.js";
-import { headAtHand } from "./heads.js";
-import { change, focusOf, onChange, state } from "./state.js";
-import { colour, ink, themeOf } from "./colours.js";
+import { about, element, make, set } from "../page.js";
+import { headAtHand } from "../heads.js";
+import { change, focusOf, onChange, state } from "../state.js";
+import { colour, ink, themeOf } from "../colours.js";
 
 let shown = { kind: -1, pieces: { queries: [], keys: [] } };
 
@@ -78,7 +78,9 @@ function reach(piece) {
 export function stepInText(piece, by) {
   const pieces = [...piece.parentElement.querySelectorAll("[data-token]")];
   const turned = getComputedStyle(piece.parentElement).direction === "rtl" ? -by : by;
-  pieces[pieces.indexOf(piece) + turned]?.click();
+  const next = pieces[pieces.indexOf(piece) + turned];
+  next?.click();
+  next?.focus(); // at once: the next key may come before the page is drawn
 }
 
 /** Scroll the text, not the page, so that the piece is seen. */

@@ -1,9 +1,9 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, element, make, set, sharpen } from "./page.js";
-import { levelsOf, maskOf, metricOf, patternOf, sizeOf } from "./heads.js";
-import { THUMBNAILS, change, onChange, state } from "./state.js";
-import { colour, pixels, signedColour, themeOf } from "./colours.js";
-import { short } from "./numbers.js";
+import { about, element, make, set, sharpen } from "../page.js";
+import { levelsOf, maskOf, metricOf, patternOf, sizeOf } from "../heads.js";
+import { THUMBNAILS, change, onChange, state } from "../state.js";
+import { colour, pixels, signedColour, themeOf } from "../colours.js";
+import { short } from "../numbers.js";
 
 const GUTTER = 26;
 const THUMBNAIL = 40; // pixels along each side in the sprite

@@ -1,8 +1,8 @@
 // The chosen cell step by step, as `attn explain` has it, of heads whose steps the page has in full.
-import { element, make } from "./page.js";
-import { exactOf, stepsOf } from "./heads.js";
-import { onChange, state } from "./state.js";
-import { named, numberText } from "./numbers.js";
+import { element, make } from "../page.js";
+import { exactOf, stepsOf } from "../heads.js";
+import { onChange, state } from "../state.js";
+import { named, numberText } from "../numbers.js";
 
 let held = { name: "", steps: null }; // of the head that was asked for last
 

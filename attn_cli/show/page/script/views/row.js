@@ -1,8 +1,8 @@
 // The chosen row or column as a list, the largest weight first.
-import { element, isolated, make, set } from "./page.js";
-import { headAtHand } from "./heads.js";
-import { change, focusOf, onChange, state } from "./state.js";
-import { DIGITS, labelOf, weightText } from "./numbers.js";
+import { element, isolated, make, set } from "../page.js";
+import { headAtHand } from "../heads.js";
+import { change, focusOf, onChange, state } from "../state.js";
+import { DIGITS, labelOf, weightText } from "../numbers.js";
 
 const FIRST = 40; // rows of the list, unless all are asked for
 const list = element("row-list");
@@ -38,7 +38,11 @@ function draw() {
 }
 
 /** Choose the line above or below the one that has the focus. */
-export const stepInList = (line, by) => (by < 0 ? line.previousElementSibling : line.nextElementSibling)?.click();
+export function stepInList(line, by) {
+  const next = by < 0 ? line.previousElementSibling : line.nextElementSibling;
+  next?.click();
+  next?.querySelector("button")?.focus(); // at once: the next key may come before the page is drawn
+}
 
 /** The row or column in the order of the text, no token of which is a formula to a spreadsheet. */
 export function rowAsCsv() {

@@ -1,9 +1,9 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
-import { about, element, pointOn, set, sharpen } from "./page.js";
-import { headAt, headAtHand, patternOf } from "./heads.js";
-import { change, onChange, state } from "./state.js";
-import { pixels, themeOf } from "./colours.js";
-import { charactersOf, errorText, labelOf, named, numberText, weightText } from "./numbers.js";
+import { about, element, pointOn, set, sharpen } from "../page.js";
+import { headAt, headAtHand, patternOf } from "../heads.js";
+import { change, onChange, state } from "../state.js";
+import { pixels, themeOf } from "../colours.js";
+import { charactersOf, errorText, labelOf, named, numberText, weightText } from "../numbers.js";
 
 const LINE = 13; // pixels that a label needs
 const LARGEST_CELL = 34;
