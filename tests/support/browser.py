@@ -27,7 +27,7 @@ def missing_for_browser() -> str:
     """What is missing on this machine; empty if nothing is."""
     if _program() is None:
         return "chromium"
-    return "" if find_spec("playwright") else "playwright"
+    return next((name for name in ("playwright", "axe_playwright_python") if find_spec(name) is None), "")
 
 
 @contextmanager

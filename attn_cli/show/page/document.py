@@ -29,8 +29,8 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
         "page": FORMAT,
         **report.model,
         "again": report.again,
-        "headline": list(report.headline),
-        "notes": list(report.notes),
+        "headline": [printable(phrase) for phrase in report.headline],  # a name may be any text
+        "notes": [printable(note) for note in report.notes],
         "bits": bits,
         "error": error,
         "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},

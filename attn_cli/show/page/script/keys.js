@@ -20,7 +20,7 @@ const KEYS = [
   [["+", "−", "0"], "zoom in, out, all of the matrix", { "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0) }],
   [["y"], "copy a link to this view", { y: copyLink }],
   [["t"], "light or dark", { t: () => turnTheme() }],
-  [["Tab"], "map, text, matrix, list: in each of them arrow keys choose", {}],
+  [["Tab"], "map, text, matrix, list: arrow keys choose in each", {}],
   [["?"], "these keys", { "?": () => showKeys() }],
 ];
 let spoken = [];

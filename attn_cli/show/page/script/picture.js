@@ -1,4 +1,4 @@
-// A view as an SVG drawing: what it draws on its canvases, in shapes and text instead of pixels.
+// A view as SVG: what it draws on its canvases, as shapes and text.
 import { record } from "./page.js";
 import { drawAll } from "./state.js";
 
@@ -61,7 +61,7 @@ class Recorder {
   }
 }
 
-/** The pixels of a part of a picture as a path for each colour; neighbours in a row are one rectangle. */
+/** Pixels as a path for each colour; neighbours in a row are one rectangle. */
 function runsOf(source, left, top, width, height) {
   const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   copy.drawImage(source, -left, -top);
