@@ -62,10 +62,10 @@ class Linear:
     def __call__(self, x: Array) -> Array:
         """(..., in) to (..., out)."""
         xp = namespace(x)
-        rows = x if x.ndim < 3 else xp.reshape(x, (-1, x.shape[-1]))  # NumPy multiplies a batch one by one
+        rows = xp.reshape(x, (-1, x.shape[-1]))  # NumPy would multiply a batch matrix by matrix
         product = xp.matmul(rows, xp.matrix_transpose(self.weight))
         result = product if self.bias is None else product + self.bias
-        return result if x.ndim < 3 else xp.reshape(result, (*x.shape[:-1], result.shape[-1]))
+        return xp.reshape(result, (*x.shape[:-1], result.shape[-1]))
 
 
 @record(frozen=True, slots=True, eq=False)
