@@ -83,6 +83,63 @@ def test_steps_of_one_head_stand_in_rows_of_panels_of_the_same_height() -> None:
     assert drawing.height < 1.5 * PAGE
 
 
+def heads_and_steps(heads: int, size: int, steps: Sequence[str]) -> list[list[list[Grid]]]:
+    """A table for each step, of so many heads beside each other."""
+    numbers = [f"2.{number}" for number in range(heads)]
+    return [
+        [
+            [
+                head(size, name, step) if step in ("scores", "weights") else vectors(size, name, step)
+                for name in numbers
+            ]
+        ]
+        for step in steps
+    ]
+
+
+def vectors(size: int, name: str, step: str) -> Grid:
+    return replace(features(size, step=step), head=name)
+
+
+@pytest.mark.parametrize(
+    ("heads", "size", "steps"),
+    [
+        (3, 23, ("scores", "weights", "context")),
+        (8, 23, ("scores", "weights", "context")),
+        (2, 230, ("scores", "weights", "values", "context")),
+        (4, 23, ("scores", "weights")),
+    ],
+)
+def test_steps_of_several_heads_share_the_height_of_a_page(
+    heads: int, size: int, steps: Sequence[str]
+) -> None:
+    drawing = page(heads_and_steps(heads, size, steps), "steps")
+    assert drawing.width <= PAGE + 1e-9
+    assert drawing.height < 1.55 * PAGE
+    assert min(box.height for box in boxes(drawing)) > 0.7
+    assert not overlapping(drawing)
+    assert not cut_off(drawing)
+
+
+def test_many_steps_make_a_picture_taller_than_a_page_rather_than_panels_that_show_nothing() -> None:
+    steps = ("queries", "keys", "values", "scores", "weights", "context")
+    drawing = page(heads_and_steps(3, 23, steps), "steps")
+    assert 1.5 * PAGE < drawing.height < 2 * PAGE
+    assert rows_of(drawing) == [3] * len(steps)
+    assert min(box.height for box in boxes(drawing)) > 0.8
+
+
+def test_a_step_that_needs_less_than_its_share_leaves_the_rest_to_others() -> None:
+    short = vectors(2, "2.0", "context")
+    beside = page([heads_of_a_layer(2, 23)[0], [[short, short]]], "both")
+    assert boxes(beside)[0].height == pytest.approx(boxes(page(heads_of_a_layer(2, 23), "one"))[0].height)
+
+
+def test_grids_of_layers_and_heads_are_as_large_in_several_steps_as_in_one() -> None:
+    (one,) = grid_of_heads(6, 12, 14)
+    assert boxes(page([one, one], "both"))[0] == boxes(page([one], "one"))[0]
+
+
 def test_cells_of_the_same_tokens_are_squares() -> None:
     for drawing in (page([[[head(9)]]], "one"), page(heads_of_a_layer(3, 20), "three")):
         assert all(box.width == pytest.approx(box.height) for box in boxes(drawing))

@@ -23,7 +23,7 @@ from attn_cli.show.picture.section import (
     PanelRows,
     PlannedSection,
     Section,
-    plan_section,
+    plan_sections,
     sections_of,
 )
 
@@ -88,7 +88,7 @@ def _planned(
     """
 
     def at(of_width: Canvas) -> list[PlannedSection]:
-        return [plan_section(section, letters, of_width, resolution) for section in sections]
+        return plan_sections(sections, letters, of_width, resolution)
 
     def have_room(width: float) -> bool:
         try:

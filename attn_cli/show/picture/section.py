@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
+from math import inf
 from typing import TypeAlias
 
 from attn_cli.grid import Grid
@@ -13,7 +14,7 @@ from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout.cells import wrapped
 from attn_cli.show.picture.layout.head_grid import plan_heads
 from attn_cli.show.picture.layout.plan import Plan, plan_table
-from attn_cli.show.picture.layout.sheet import PAGE, TALL, Length, Sheet, Slot
+from attn_cli.show.picture.layout.sheet import GAP, PAGE, TALL, Length, Sheet, Slot
 from attn_cli.show.picture.legend import Legend, legend_of
 from attn_cli.show.picture.marks import PageMark
 from attn_cli.show.picture.panels import panel_marks
@@ -25,6 +26,7 @@ RESOLUTION = 150.0
 
 _HEADING = 0.6  # inches: about the height of a heading
 _ROUNDING = 1e-6  # inches
+_LEAST_SHARE = 0.22  # of the page: with many steps a picture is taller, for smaller panels show too little
 _ATTEMPTS = 4  # at the number of lines beside bars, which depends on the height of these and they on it
 
 
@@ -34,6 +36,11 @@ class Section:
 
     rows: PanelRows
     share_scale: bool
+
+    @property
+    def is_head_grid(self) -> bool:
+        """Whether the panels stand as layers by heads."""
+        return len(self.rows) > 1
 
     @property
     def scaled(self) -> list[list[Grid]]:
@@ -49,6 +56,11 @@ class PlannedSection:
     plan: Plan
     legends: tuple[Legend, ...]
     width: Length  # with the bars
+
+    @property
+    def height(self) -> Length:
+        """Of the panels, with the room below them."""
+        return self.plan.height + GAP
 
     def lines(self, size: float) -> list[int]:
         """The number of lines beside each bar, for labels of `size` points."""
@@ -78,14 +90,51 @@ def sections_of(tables: Sequence[PanelRows]) -> Iterator[Section]:
             yield from (Section(table, share_scale=True) for table in group)
 
 
-def plan_section(section: Section, letters: Letters, canvas: Canvas, resolution: float) -> PlannedSection:
-    """Place the panels, with as much room beside them as their legends need.
+def plan_sections(
+    sections: Sequence[Section], letters: Letters, canvas: Canvas, resolution: float
+) -> list[PlannedSection]:
+    """Place the panels of all sections: on one page, if panels that are seen well have room there.
+
+    A layer × head grid keeps its height, which its width limits; the others share what is left of the page.
 
     Raises:
         UsageError: the colour map does not exist, or the canvas is too narrow.
     """
+    page = _page_height(canvas)
+    planned = [_plan_section(section, letters, canvas, resolution, page) for section in sections]
+    shared = [own for section, own in zip(sections, planned, strict=True) if not section.is_head_grid]
+    of_grids = sum(own.height for own in planned) - sum(own.height for own in shared)
+    share = _share([own.height for own in shared], page - of_grids)
+    return [
+        own
+        if section.is_head_grid or own.height <= share
+        else _plan_section(section, letters, canvas, resolution, share - GAP)
+        for section, own in zip(sections, planned, strict=True)
+    ]
+
+
+def _page_height(canvas: Canvas) -> Length:
+    """The height of a page below its heading: a column of a page is as high as the page."""
+    usual = PAGE * max(1.0, canvas.size / LABELS)
+    return max(canvas.width or usual, usual) * TALL - _HEADING
+
+
+def _share(heights: Sequence[Length], page: Length) -> Length:
+    """The height at which sections that would be higher end, so that all of them fill the page."""
+    left = page
+    for count, height in zip(range(len(heights), 0, -1), sorted(heights), strict=True):
+        if height * count > left:
+            return max(left / count, page * _LEAST_SHARE)
+        left -= height
+    return inf
+
+
+def _plan_section(
+    section: Section, letters: Letters, canvas: Canvas, resolution: float, height: Length
+) -> PlannedSection:
+    """Place the panels, with as much room beside them as their legends need."""
     scales = [colour_scale(group, canvas.cmap) for group in section.scaled]
-    planner = _Planner(section, scales, letters, canvas, resolution)
+    planner = _Planner(section, scales, letters, canvas, resolution, height)
     lines = planner.most_lines()
     planned = planner.planned(lines)
     for _ in range(_ATTEMPTS):  # the fewer lines beside the bars, the more room for panels
@@ -111,9 +160,10 @@ class _Planner:
         letters: Letters,
         canvas: Canvas,
         resolution: float,
+        height: Length,
     ) -> None:
         self._section, self._scales, self._letters = section, scales, letters
-        self._canvas, self._resolution = canvas, resolution
+        self._canvas, self._resolution, self._height = canvas, resolution, height
         self._legends = self._legends_of(section.scaled)
 
     def most_lines(self) -> list[int]:
@@ -125,7 +175,7 @@ class _Planner:
         """The plan with room for so many lines beside each bar; legends are those of the grids as drawn."""
         both = zip(self._legends, lines, strict=True)
         rooms = [legend.room(self._canvas.size, count) for legend, count in both]
-        plan = _plan(self._section, self._legends, rooms, self._sheet(rooms))
+        plan = _plan_within(self._section, self._legends, rooms, self._sheet(rooms))
         drawn = [panel.grid for panel in plan.panels]
         self._legends = self._legends_of([drawn] if self._section.share_scale else [[grid] for grid in drawn])
         beside = rooms[0] if self._section.share_scale else 0.0
@@ -141,17 +191,25 @@ class _Planner:
         usual = PAGE * max(1.0, canvas.size / LABELS)
         page = canvas.width or usual
         beside = rooms[0] if self._section.share_scale else 0.0
-        height = max(page, usual) * TALL - _HEADING  # a column of a page is as high as the page
         is_exact = canvas.width is not None or canvas.size != LABELS
         of_page = replace(canvas, width=page)
-        return Sheet(page - beside, height, of_page, is_exact, self._letters, self._resolution)
+        return Sheet(page - beside, self._height, of_page, is_exact, self._letters, self._resolution)
+
+
+def _plan_within(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
+    """The plan, with smaller panels if labels turn out to need more room than was thought."""
+    plan = _plan(section, legends, rooms, sheet)
+    excess = plan.width - sheet.width
+    if excess <= _ROUNDING:
+        return plan
+    return _plan(section, legends, rooms, replace(sheet, width=sheet.width - excess))
 
 
 def _plan(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
     if section.share_scale:
         (legend,) = legends
         table = [[_slot(grid, legend) for grid in row] for row in section.rows]
-        if len(table) > 1:
+        if section.is_head_grid:
             return plan_heads(table, sheet)
         return plan_table(wrapped(table[0], sheet), sheet, have_bars=False)
     (row,) = section.rows

@@ -25,6 +25,7 @@ _LEAST_HEIGHT = 0.8  # of a panel, in inches: many rows of panels may make a pic
 LEAST_PANEL = 0.2
 """The width of a panel, at least, in inches."""
 
+_DECIMALS = 6  # of inches: of tables with cells of equal size, the first
 _LONG = 4  # times as many columns as rows: cells are no longer square, unless both are the same tokens
 
 
@@ -61,7 +62,9 @@ def wrapped(slots: Sequence[Slot], sheet: Sheet) -> Table:
     tables = [_in_rows(slots, across) for across in range(len(slots), 0, -1)]
     tables = [table for table in tables if room_across(table, sheet) > LEAST_PANEL] or tables[-1:]
     legible = (table for table in tables if _are_legible(table, sheet))
-    return next(legible, None) or max(tables, key=lambda table: _smallest_cell(table, sheet))
+    return next(legible, None) or max(
+        tables, key=lambda table: round(_smallest_cell(table, sheet), _DECIMALS)
+    )
 
 
 def room_across(table: Table, sheet: Sheet) -> Length:
