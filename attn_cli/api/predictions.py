@@ -50,4 +50,5 @@ class ModelPredictions(Sequence[PlacePredictions]):
     def __repr__(self) -> str:
         what = "the next token" if self.is_next else "the token that stands there"
         name = printable(self._predictions.reading.source.card.name)
-        return f"<ModelPredictions of {name}: {what} at {len(self)} places>"
+        places = "1 place" if len(self) == 1 else f"{len(self)} places"
+        return f"<ModelPredictions of {name}: {what} at {places}>"

@@ -155,11 +155,19 @@ class Layer(Protocol):
 
 
 @record(frozen=True, slots=True, eq=False)
+class WatchedLayer:
+    """A layer while a text is written, with the query of the last token alone."""
+
+    layer: Layer
+    first_key: int = 0  # the position of its first key: a cache may have forgotten those before a window
+
+
+@record(frozen=True, slots=True, eq=False)
 class NextToken:
     """What a model expects after the tokens that it has read and written so far."""
 
     logits: Floats  # (V,) in float32 or better, after the rules of the checkpoint
-    layer: Layer | None = None  # the layer that is watched, with the query of the last token alone
+    watched: WatchedLayer | None = None  # the layer that is watched, if any
 
 
 Choice: TypeAlias = Callable[[NextToken], int]

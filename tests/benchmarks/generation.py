@@ -48,8 +48,8 @@ class Clock:
     def choose(self, after: NextToken) -> int:
         """Take the likeliest token."""
         self.marks.append((time.perf_counter(), time.process_time()))
-        if after.layer is not None:
-            steps = after.layer.steps(range(after.layer.heads), [Step.WEIGHTS])
+        if after.watched is not None:
+            steps = after.watched.layer.steps(range(after.watched.layer.heads), [Step.WEIGHTS])
             self.rows.append(to_numpy(steps[Step.WEIGHTS])[:, -1])
         return likeliest(after.logits)
 

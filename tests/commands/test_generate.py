@@ -326,6 +326,17 @@ def test_what_is_watched_are_the_rows_of_the_whole_text() -> None:
             np.testing.assert_allclose(weight, whole["steps"]["weights"][place][key], atol=1e-5)
 
 
+def test_in_a_narrow_terminal_no_number_that_is_watched_is_broken() -> None:
+    options = ("--generate", "2", "--watch", "--heads", "0.2")
+    lines = attn_in_terminal("inspect", TEXT, *options, COLUMNS="40", NO_COLOR="1").out.splitlines()
+    assert lines[-4:] == [
+        "    6 ,            4 a 1.00, 0 <s> 0.00",
+        "                   1 O 0.00",
+        "    7 and          5 time 0.99, 1 O 0.01",
+        "                   2 nce 0.00",
+    ]
+
+
 def test_watch_controls_no_terminal() -> None:
     for answer in (
         attn("inspect", "a\x1b[31m[/bold]", "--generate", "2", "--watch"),

@@ -69,7 +69,8 @@ def watch_text(world: World, inputs: ReadingOptions, compute: ComputeOptions, ta
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
-    world.say(f"as each token is written: where head {layer}.{head} looks from the token before it\n")
+    world.conclude(f"as each token is written: where head {layer}.{head} looks from the token before it")
+    world.say("")
     tell = _teller(world, reading, head, table)
     whole = go_on(world, reading, generation, tell, (reading.kind, layer))
     with_remarks(world, whole)
@@ -109,11 +110,24 @@ def _teller(world: World, reading: "Reading", head: int, table: TableOptions) ->
     def tell(after: "NextToken", tokens: "Sequence[Token]", _added: str) -> None:
         keys = reading.tokens if reading.kind is Kind.CROSS else tokens[:-1]
         new = tokens[-1]
-        looked = ", ".join(
+        looked = [
             f"{key} {label(keys[key].name)} {weight:.{table.digits}f}"
             for key, weight in largest_keys(after, head, most)
-        )
-        world.say(f"{new.position:>5} {label(new.text):<{_WIDTH}} {looked}")
+        ]
+        world.say(_line(world, f"{new.position:>5}", label(new.text), looked))
         world.stdout.flush()
 
     return tell
+
+
+def _line(world: World, position: str, text: str, looked: "Sequence[str]") -> str:
+    """A token and the keys; in a terminal those that do not fit stand below the first ones."""
+    from rich.cells import cell_len
+
+    from attn_cli.show.terminal.text_width import filled, to_left
+
+    token = f"{position} {to_left(text, _WIDTH)} "
+    if not world.stdout.isatty():
+        return token + ", ".join(looked)
+    indent = cell_len(token)
+    return token + f"\n{' ' * indent}".join(filled(looked, ", ", max(world.width - indent, 1)))

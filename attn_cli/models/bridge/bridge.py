@@ -19,6 +19,7 @@ from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, r
 from attn_cli.models.bridge.captured_layer import build_layer
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import (
+    NamedClass,
     build_sketch,
     inputs_of,
     is_known,
@@ -73,6 +74,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
 if TYPE_CHECKING:
+    from attn_cli.models.bridge.language_head.watching import WatchedPlaces
     from attn_cli.models.bridge.prediction import BridgePredictor, LanguageModel
 
 _WINDOWS = (
@@ -247,13 +249,15 @@ class Bridge:
         Raises:
             AttnError: it has none, or a layer is to be watched.
         """
-        if is_watched:
-            problem = f"where {self.name} looks while it writes is not known: transformers computes it"
-            raise AttnError(problem, "leave out --watch: the rows of new tokens can be shown afterwards")
         from attn_cli.models.bridge.prediction import language_class  # few commands go on with a text
 
-        if not language_class(self.name, self.config).is_next:
+        chosen = language_class(self.name, self.config)
+        if not chosen.is_next:
             raise no_continuation(self.name, "it fills in masked tokens")
+        if is_watched:
+            whole = build_sketch(self.config, trusts_code=self.trusts_code, builder=NamedClass(chosen.named))
+            for kind, extent in self.kinds.items():
+                self._watched_places(kind, extent.layers[0]).part_of(of_text(whole))
 
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
@@ -263,12 +267,19 @@ class Bridge:
         Raises:
             AttnError: the model does not go on with texts, or its files lack its head.
         """
-        assert watched is None, "checked by `check_generation`"
         from attn_cli.models.bridge.language_head.generation import (
             generated,  # few commands go on with a text
         )
 
-        return generated(self._language_model, texts, most, choose, is_exact=self._is_exact)
+        places = None if watched is None else self._watched_places(*watched)
+        return generated(self._language_model, texts, most, choose, places, is_exact=self._is_exact)
+
+    def _watched_places(self, kind: Kind, layer: int) -> "WatchedPlaces":
+        """Where the attention of a layer runs that is watched."""
+        from attn_cli.models.bridge.language_head.watching import WatchedPlaces
+
+        keys = frozenset(key for key, at in self.plan.places.items() if at == (kind, layer))
+        return WatchedPlaces(self.name, kind, layer, keys, self.whole, self.card.kv_heads)
 
     @property
     def generation_weights(self) -> int:

@@ -129,6 +129,13 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if merged is not None and given is not None and _is_matrix(module) and _is_same(given, merged):
             self.records[-1].projection, self._merged = module, None
 
+    def restart(self) -> None:
+        """Forget what was recorded: the model runs again."""
+        self.records.clear()
+        self.misfits.clear()
+        self._turns.clear()
+        self._merged = None
+
     def leave(self) -> None:
         """The module that started last has finished."""
         self._running.pop()

@@ -13,7 +13,7 @@ from attn_cli.models.generation.settings import GenerationSettings
 from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.native.transformer import Cache, Inputs, Memory
-from attn_cli.models.source import Choice, NextToken
+from attn_cli.models.source import Choice, NextToken, WatchedLayer
 from attn_cli.vocabulary import Kind
 
 
@@ -93,7 +93,8 @@ def continued(
         logits = text.logits()
         if np.isnan(logits).any():
             raise AttnError("the model's logits are not numbers", "--dtype float32, or other weights")
-        new.append(choose(NextToken(ruled(logits, settings, text.ids, len(new), most), text.attention)))
+        watched = None if text.attention is None else WatchedLayer(text.attention)
+        new.append(choose(NextToken(ruled(logits, settings, text.ids, len(new), most), watched)))
         if new[-1] in settings.ends:
             break
     return tuple(new)

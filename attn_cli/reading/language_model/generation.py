@@ -93,10 +93,11 @@ def continued(
 
 def largest_keys(after: NextToken, head: int, most: int) -> list[tuple[int, float]]:
     """The keys that the head gives the largest weights from the last token, the largest first."""
-    assert after.layer is not None, "a layer is watched"
-    row = to_numpy(after.layer.steps([head], [Step.WEIGHTS])[Step.WEIGHTS])[0, 0]
+    assert after.watched is not None, "a layer is watched"
+    first, steps = after.watched.first_key, after.watched.layer.steps([head], [Step.WEIGHTS])
+    row = to_numpy(steps[Step.WEIGHTS])[0, 0]
     order = (-row).argsort(kind="stable")[:most]
-    return [(int(key), float(row[key])) for key in order if row[key] > 0]
+    return [(first + int(key), float(row[key])) for key in order if row[key] > 0]
 
 
 def _check_memory(reading: Reading, generation: Generation) -> None:

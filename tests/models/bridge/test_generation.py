@@ -1,14 +1,18 @@
 """How models of the bridge go on with a text: with transformers' own `generate`."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from attn_cli.core.arrays import Floats, to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.generation.sampling import Sampling, likeliest
 from attn_cli.models.open import open_checkpoint
-from attn_cli.models.source import Source, Texts
+from attn_cli.models.source import NextToken, Source, Texts
+from attn_cli.vocabulary import Kind, Step
 from tests.support.every_language_model import language_twin, twin_texts
 from tests.support.reference import NUMPY
 
@@ -16,6 +20,7 @@ pytestmark = pytest.mark.slow  # transformers' models
 
 COUNT = 12
 TYPES = ("cohere", "falcon", "mpt", "gpt_bigcode", "stablelm", "mixtral", "mbart", "prophetnet")
+WINDOWED = ("cohere2", "gpt_neo", "starcoder2", "gpt_oss")
 
 
 def opened(kind: str, directory: Path) -> tuple[Source, Texts, tuple[int, ...]]:
@@ -56,8 +61,39 @@ def test_a_model_that_fills_in_masked_tokens_is_refused(tmp_path: Path) -> None:
         source.check_generation()
 
 
-def test_a_layer_cannot_be_watched(tmp_path: Path) -> None:
-    language_twin("cohere", tmp_path)
-    source = open_checkpoint("twin", tmp_path, NUMPY)
-    with pytest.raises(AttnError, match="where twin looks while it writes is not known"):
-        source.check_generation(is_watched=True)
+@pytest.mark.parametrize("kind", [*TYPES, *WINDOWED])
+def test_the_rows_that_are_watched_are_those_of_one_pass(kind: str, tmp_path: Path) -> None:
+    source, texts, expected = opened(kind, tmp_path)
+    source.check_generation(is_watched=True)
+    of_encoder = Kind.ENCODER in source.kinds
+    for kind_of, extent in source.kinds.items():
+        if kind_of is Kind.ENCODER:
+            continue
+        for layer in extent.layers:
+            rows: list[Floats] = []
+
+            def choose(after: NextToken, rows: list[Floats] = rows) -> int:
+                watched = after.watched
+                assert watched is not None
+                weights = watched.layer.steps(range(watched.layer.heads), [Step.WEIGHTS])[Step.WEIGHTS]
+                before = ((0, 0), (0, 0), (watched.first_key, 0))
+                rows.append(np.pad(to_numpy(weights), before)[:, -1])
+                return likeliest(after.logits)
+
+            assert source.generate(texts, COUNT, choose, (kind_of, layer)) == expected
+            whole = with_ids(texts, expected[:-1], of_encoder=of_encoder)
+            (once,) = source.attentions(whole, kind_of, [layer])
+            weights = to_numpy(once.steps(range(once.heads), [Step.WEIGHTS])[Step.WEIGHTS])
+            assert len(rows) == len(expected)
+            for back, row in enumerate(reversed(rows), start=1):
+                found = weights[:, -back]
+                np.testing.assert_allclose(row, found[:, : row.shape[-1]], atol=1e-5)
+                assert not found[:, row.shape[-1] :].any()
+            assert max(row.max() for row in rows) > 0.15  # some head is far from uniform
+
+
+def with_ids(texts: Texts, ids: tuple[int, ...], *, of_encoder: bool) -> Texts:
+    """The texts with tokens after the one that goes on."""
+    before = texts.target if of_encoder else texts.tokens
+    new = tuple(replace(before[-1], position=len(before) + at, id=each) for at, each in enumerate(ids))
+    return Texts(texts.tokens, (*before, *new)) if of_encoder else Texts((*before, *new))

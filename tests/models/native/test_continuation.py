@@ -60,9 +60,9 @@ class Watch:
     rows: list[Floats]
 
     def __call__(self, after: NextToken) -> int:
-        assert after.layer is not None
-        heads = range(after.layer.heads)
-        self.rows.append(to_numpy(after.layer.steps(heads, [Step.WEIGHTS])[Step.WEIGHTS])[:, -1])
+        assert after.watched is not None
+        heads = range(after.watched.layer.heads)
+        self.rows.append(to_numpy(after.watched.layer.steps(heads, [Step.WEIGHTS])[Step.WEIGHTS])[:, -1])
         return likeliest(after.logits)
 
 
