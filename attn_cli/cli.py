@@ -86,7 +86,7 @@ class _Commands(CarefulGroup):
 
 def _loaded(name: str) -> TyperCommand:
     """The command with this name and its options."""
-    from attn_cli.commands.options import spread
+    from attn_cli.commands.options.spread import spread
 
     module = importlib.import_module(f"attn_cli.commands.{name}")
     function = getattr(module, _COMMANDS[name][0])

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from attn_cli.show import data
 from attn_cli.show.picture import page
 from attn_cli.show.picture.marks import Drawing, Image, Word
 from attn_cli.vocabulary import Distance, Pool
-from tests.support.sinks import Sinks
+from tests.support.documents import Model
 from tests.support.worlds import attn, attn_in_terminal, refused
 
 TEXT = "the cat sat on the mat"  # six tokens, the first twice
@@ -29,18 +28,6 @@ PER_ROW = np.linspace(-3, 3, 12).reshape(2, 6)  # (H, T)
 SINKS = {"per head": np.array([ON_SINK, BESIDE]), "per row": PER_ROW}
 
 Numbers = npt.NDArray[np.floating]
-Model = Callable[..., None]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """Makes commands read a model with these sinks, one array or None per layer."""
-
-    def use(*sinks: Numbers | None, **request: Any) -> None:
-        source = Sinks(*sinks, **request)
-        monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: source)
-
-    return use
 
 
 def entries(*words: str) -> list[dict[str, Any]]:

@@ -134,9 +134,8 @@ class JoinedChunks(NamedTuple):
     shares: Array  # (N, R) the weight of each chunk
     falls: Array  # (N, R) the largest logit of each chunk less the peak
     largest: Array  # (R,) the largest weight
-    of_sink: (
-        Array | None
-    )  # (R,) the weight of the sink: 1 in a row that may look nowhere, 0 for a logit of -inf
+    of_sink: Array | None
+    """(R,) The weight of the sink: 1 in a row that may look nowhere, 0 for a logit of -inf."""
 
     @classmethod
     def of(cls, peaks: Array, totals: Array, sink: Array | None) -> "JoinedChunks":

@@ -18,7 +18,6 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.families import read_spec
 from attn_cli.models.native.language_head import prediction
 from attn_cli.models.native.language_head.prediction import NativeHead
@@ -38,6 +37,7 @@ from tests.support.language_models import (
     texts_of,
 )
 from tests.support.reference import NUMPY
+from tests.support.saved_twins import Saved, opened, saving
 from tests.support.twins import TEXTS, Recipe
 
 pytestmark = pytest.mark.slow  # a twin of each family beside transformers
@@ -48,29 +48,19 @@ FARTHER = 10 * CLOSE  # what a missing term must cause
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    found: dict[str, Path] = {}
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    save = saving(TWINS, tmp_path_factory)
 
     def directory(name: str) -> Path:
-        if name not in found:
-            if "as trained" in name and transformers.__version__.startswith("5.2."):
-                pytest.skip("transformers 5.2 cannot load DeBERTa's head as it was trained")
-            found[name] = TWINS[name].save(tmp_path_factory.mktemp("head"))
-        return found[name]
+        if "as trained" in name and transformers.__version__.startswith("5.2."):
+            pytest.skip("transformers 5.2 cannot load DeBERTa's head as it was trained")
+        return save(name)
 
     return directory
 
 
-def opened(directory: Path, backend: Backend) -> Checkpoint:
-    source = open_checkpoint("twin", directory, backend)
-    assert isinstance(source, Checkpoint)
-    return source
-
-
 @pytest.mark.parametrize("name", TWINS)
-def test_the_logits_are_those_of_transformers(
-    name: str, saved: Callable[[str], Path], backend: Backend
-) -> None:
+def test_the_logits_are_those_of_transformers(name: str, saved: Saved, backend: Backend) -> None:
     source = opened(saved(name), backend)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
     expected = reference_logits(saved(name), TWINS[name].model, texts)
@@ -80,7 +70,7 @@ def test_the_logits_are_those_of_transformers(
     assert expected.std() > 1  # flat logits would pass with a broken head
 
 
-def mutated(name: str, saved: Callable[[str], Path], change: Callable[[NativeHead], NativeHead]) -> float:
+def mutated(name: str, saved: Saved, change: Callable[[NativeHead], NativeHead]) -> float:
     """How far the logits are from those of transformers after a change."""
     source = opened(saved(name), NUMPY)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
@@ -150,7 +140,7 @@ WITHOUT: dict[str, tuple[tuple[str, ...], Callable[[NativeHead], NativeHead]]] =
 @pytest.mark.parametrize(
     ("term", "name"), [(term, name) for term, (names, _) in WITHOUT.items() for name in names]
 )
-def test_a_term_that_is_missing_is_noticed(term: str, name: str, saved: Callable[[str], Path]) -> None:
+def test_a_term_that_is_missing_is_noticed(term: str, name: str, saved: Saved) -> None:
     assert mutated(name, saved, WITHOUT[term][1]) > FARTHER
 
 
@@ -164,12 +154,12 @@ def test_a_term_that_is_missing_is_noticed(term: str, name: str, saved: Callable
         ("bart, untied", "shared"),
     ],
 )
-def test_a_head_of_its_own_is_not_the_embeddings(name: str, tied: str, saved: Callable[[str], Path]) -> None:
+def test_a_head_of_its_own_is_not_the_embeddings(name: str, tied: str, saved: Saved) -> None:
     assert mutated(name, saved, in_known(matrix=tied)) > FARTHER
 
 
 @pytest.mark.parametrize("name", ["llama", "t5", "bert, masked"])
-def test_rows_are_those_of_all(name: str, saved: Callable[[str], Path], backend: Backend) -> None:
+def test_rows_are_those_of_all(name: str, saved: Saved, backend: Backend) -> None:
     source = opened(saved(name), backend)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
     whole = source.predictor(texts).logits(all_rows(texts))
@@ -177,7 +167,7 @@ def test_rows_are_those_of_all(name: str, saved: Callable[[str], Path], backend:
 
 
 def test_the_layers_run_once_and_only_the_head_of_the_rows(
-    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = opened(saved("gpt2"), NUMPY)
     predictor = source.predictor(texts_of(source, TEXTS[0]))
@@ -196,7 +186,7 @@ def test_the_layers_run_once_and_only_the_head_of_the_rows(
 
 @pytest.mark.parametrize("name", ["gpt2", "gptj", "bart"])
 def test_the_matrix_may_be_read_in_blocks(
-    name: str, saved: Callable[[str], Path], backend: Backend, monkeypatch: pytest.MonkeyPatch
+    name: str, saved: Saved, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = opened(saved(name), backend)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
@@ -220,9 +210,7 @@ def test_half_precision_in_a_file_is_read_as_it_is(dtype: torch.dtype, tmp_path:
 
 @pytest.mark.parametrize("name", ["llama", "gemma2, a low cap", "t5, 1.1", "bert, masked"])
 @pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16])
-def test_half_precision_differs_by_its_rounding(
-    name: str, dtype: DType, saved: Callable[[str], Path]
-) -> None:
+def test_half_precision_differs_by_its_rounding(name: str, dtype: DType, saved: Saved) -> None:
     source = opened(saved(name), NUMPY)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
     half = opened(saved(name), choose_backend("cpu", dtype)).predictor(texts).logits(all_rows(texts))
@@ -236,7 +224,7 @@ _ROUNDING = ("bart", "llama", "gemma2, a low cap", "bloom", "t5, 1.1", "bert, ma
 
 
 @pytest.mark.parametrize("name", _ROUNDING)
-def test_in_float64_the_logits_are_those_of_transformers(name: str, saved: Callable[[str], Path]) -> None:
+def test_in_float64_the_logits_are_those_of_transformers(name: str, saved: Saved) -> None:
     source = opened(saved(name), choose_backend("cpu", DType.FLOAT64))
     texts = texts_of(source, TEXTS[0], TEXTS[1])
     found = source.predictor(texts).logits(all_rows(texts))
@@ -246,7 +234,7 @@ def test_in_float64_the_logits_are_those_of_transformers(name: str, saved: Calla
 
 @pytest.mark.parametrize("name", _ROUNDING)
 def test_in_float32_the_logits_are_as_near_to_float64_as_those_of_transformers(
-    name: str, saved: Callable[[str], Path]
+    name: str, saved: Saved
 ) -> None:
     """Both round as often, at other places: on single texts a third more or less, here up to twice."""
     source = opened(saved(name), NUMPY)
@@ -303,15 +291,13 @@ def renamed(old: str, new: str) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_a_head_is_found_under_its_names_in_all_versions(
-    name: str, change: Callable[[dict[str, Any]], None], saved: Callable[[str], Path], tmp_path: Path
+    name: str, change: Callable[[dict[str, Any]], None], saved: Saved, tmp_path: Path
 ) -> None:
     other = changed(saved(name), tmp_path, change)
     np.testing.assert_allclose(logits_of(other), logits_of(saved(name)), atol=1e-6)
 
 
-def test_norms_of_old_bert_files_are_found_in_the_head_too(
-    saved: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_norms_of_old_bert_files_are_found_in_the_head_too(saved: Saved, tmp_path: Path) -> None:
     def older(tensors: dict[str, Any]) -> None:
         for name in list(tensors):
             old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
@@ -363,7 +349,7 @@ UNTIED = ", and the configuration does not tie it to the embeddings"
     ],
 )
 def test_a_head_that_the_files_lack_is_refused(
-    name: str, missing: str, reason: str, saved: Callable[[str], Path], tmp_path: Path
+    name: str, missing: str, reason: str, saved: Saved, tmp_path: Path
 ) -> None:
     source = opened(changed(saved(name), tmp_path, without(missing)), NUMPY)
     with pytest.raises(AttnError) as raised:
@@ -372,14 +358,14 @@ def test_a_head_that_the_files_lack_is_refused(
     assert raised.value.hint == HINT
 
 
-def test_a_bias_that_is_added_may_be_missing(saved: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_bias_that_is_added_may_be_missing(saved: Saved, tmp_path: Path) -> None:
     directory = changed(saved("bart"), tmp_path, without("final_logits_bias"))
     source = opened(directory, NUMPY)
     expected = reference_logits(directory, TWINS["bart"].model, texts_of(source, TEXTS[0], TEXTS[1]))
     assert apart(logits_of(directory), expected) < CLOSE
 
 
-def test_a_bare_model_whose_head_is_tied_predicts(saved: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_bare_model_whose_head_is_tied_predicts(saved: Saved, tmp_path: Path) -> None:
     other = changed(saved("gpt2"), tmp_path, renamed("transformer.", ""), architectures=["GPT2Model"])
     np.testing.assert_allclose(logits_of(other), logits_of(saved("gpt2")), atol=1e-6)
 
@@ -387,9 +373,7 @@ def test_a_bare_model_whose_head_is_tied_predicts(saved: Callable[[str], Path], 
 @pytest.mark.parametrize(
     "name", ["GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2ForQuestionAnswering"]
 )
-def test_a_model_of_another_task_predicts_no_tokens(
-    name: str, saved: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_a_model_of_another_task_predicts_no_tokens(name: str, saved: Saved, tmp_path: Path) -> None:
     source = opened(changed(saved("gpt2"), tmp_path, without("none"), architectures=[name]), NUMPY)
     with pytest.raises(AttnError) as raised:
         source.predictor(texts_of(source, TEXTS[0]))
@@ -399,7 +383,7 @@ def test_a_model_of_another_task_predicts_no_tokens(
 
 @pytest.mark.parametrize("is_inside", [False, True])
 def test_a_model_that_embeds_sentences_predicts_no_tokens(
-    saved: Callable[[str], Path], tmp_path: Path, *, is_inside: bool
+    saved: Saved, tmp_path: Path, *, is_inside: bool
 ) -> None:
     directory = tmp_path / "0_Transformer" if is_inside else tmp_path
     directory.mkdir(exist_ok=True)
@@ -411,9 +395,7 @@ def test_a_model_that_embeds_sentences_predicts_no_tokens(
     assert raised.value.problem == f"twin has no language head that is known: {reason}"
 
 
-def test_a_head_in_the_files_counts_whatever_else_they_say(
-    saved: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_a_head_in_the_files_counts_whatever_else_they_say(saved: Saved, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text("[]")
     other = changed(saved("qwen2"), tmp_path, without("none"))
     np.testing.assert_array_equal(logits_of(other), logits_of(saved("qwen2")))
@@ -428,7 +410,7 @@ def test_a_decoder_that_looks_to_both_sides_predicts_no_next_token(tmp_path: Pat
     assert raised.value.problem == f"twin has no language head that is known: {reason}"
 
 
-def test_a_masked_model_that_is_made_causal_fills_in_nothing(saved: Callable[[str], Path]) -> None:
+def test_a_masked_model_that_is_made_causal_fills_in_nothing(saved: Saved) -> None:
     source = open_checkpoint("twin", saved("bert, masked"), NUMPY, SourceRequest("x", is_causal=True))
     with pytest.raises(AttnError) as raised:
         source.predictor(texts_of(source, TEXTS[0]))
@@ -437,7 +419,7 @@ def test_a_masked_model_that_is_made_causal_fills_in_nothing(saved: Callable[[st
     assert raised.value.hint == "leave out --causal"
 
 
-def test_a_decoder_that_is_made_to_see_ahead_predicts_nothing(saved: Callable[[str], Path]) -> None:
+def test_a_decoder_that_is_made_to_see_ahead_predicts_nothing(saved: Saved) -> None:
     source = open_checkpoint("twin", saved("qwen2"), NUMPY, SourceRequest("x", is_causal=False))
     with pytest.raises(AttnError) as raised:
         source.predictor(texts_of(source, TEXTS[0]))
@@ -456,9 +438,7 @@ def test_an_encoder_without_its_decoder_predicts_nothing(tmp_path: Path) -> None
     assert raised.value.problem == f"twin has no language head that is known: {reason}"
 
 
-def test_a_wrong_value_of_the_head_is_an_error_for_predictions_alone(
-    saved: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_a_wrong_value_of_the_head_is_an_error_for_predictions_alone(saved: Saved, tmp_path: Path) -> None:
     directory = changed(saved("granite"), tmp_path, without("none"), logits_scaling=0)
     source = opened(directory, NUMPY)
     assert len(list(source.attentions(texts_of(source, TEXTS[0]), Kind.SELF, [0]))) == 1
