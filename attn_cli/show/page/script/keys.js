@@ -1,18 +1,26 @@
 // The keyboard: what each key does, and the list of keys.
-import { about, element, make } from "./page.js";
-import { headAtHand } from "./heads.js";
+import { clamp, element, make } from "./page.js";
 import { change, state } from "./state.js";
 import { themeOf } from "./colours.js";
-import { nextMetric, step } from "./overview.js";
-import { cellText, zoom } from "./matrix.js";
+import { step } from "./views/overview.js";
+import { headShown } from "./shown.js";
+import { hideKey, pin, turn } from "./controls.js";
+import { cellText, zoom } from "./views/matrix.js";
 
 const KEYS = [
   [["↑", "↓"], "the query above, below", { ArrowUp: () => move(-1, 0), ArrowDown: () => move(1, 0) }],
   [["←", "→"], "the key to the left, to the right", { ArrowLeft: () => move(0, -1), ArrowRight: () => move(0, 1) }],
   [["[", "]"], "the head before, after", { "[": () => step(0, -1), "]": () => step(0, 1) }],
   [["{", "}"], "the layer before, after", { "{": () => step(-1, 0), "}": () => step(1, 0) }],
-  [["r"], "where the query looks, or who looks at the key", { r: () => turn() }],
-  [["m", "M"], "the next metric of the map, the one before", { m: () => nextMetric(1), M: () => nextMetric(-1) }],
+  [["r"], "where the query looks, or who looks at the key", { r: () => turn("direction") }],
+  [["c"], "pin this head, to see others beside it; let go of it", { c: () => pin() }],
+  [["s", "x"], "hide the first token or special tokens; hide or show this key", { s: () => turn("hide"), x: () => hideKey() }],
+  [["n"], "divide rows by what hidden keys leave of them", { n: () => turn("renormalize") }],
+  [["w"], "words in place of tokens", { w: () => turn("words") }],
+  [["z"], "the scale: 0 to 1, per head, logarithmic", { z: () => turn("scale") }],
+  [["l"], "the matrix, or lines between tokens", { l: () => turn("view") }],
+  [["v"], "heads as a map, a scatter or a list", { v: () => turn("overview") }],
+  [["m", "M"], "the next metric of the heads, the one before", { m: () => turn("metric"), M: () => turn("metric", -1) }],
   [["+", "−", "0"], "zoom in, out, all of the matrix", { "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0) }],
   [["t"], "light or dark", { t: () => turnTheme() }],
   [["?"], "these keys", { "?": () => showKeys() }],
@@ -20,12 +28,12 @@ const KEYS = [
 const ACTIONS = Object.assign({}, ...KEYS.map(([, , actions]) => actions));
 
 function move(down, right) {
-  change({ query: state.query + down, key: state.key + right, hover: null });
-  const head = headAtHand(state);
-  if (head) element("live").textContent = cellText(head, state.query, state.key);
+  const head = headShown();
+  if (!head) return;
+  const next = (side, cell, by) => side.items[clamp(side.of[cell] + by, 0, side.items.length - 1)].cells[0];
+  change({ query: next(head.queries, state.query, down), key: next(head.keys, state.key, right), hover: null });
+  element("live").textContent = cellText();
 }
-
-const turn = () => change({ direction: state.direction === "from" ? "to" : "from" });
 
 const turnTheme = () => change({ theme: themeOf(state) === "dark" ? "light" : "dark" });
 
@@ -36,18 +44,14 @@ function showKeys() {
 }
 
 function listKeys() {
-  const lines = KEYS.map(([names, meaning]) => {
-    const [term, text] = [make("dt"), make("dd", meaning)];
-    term.append(...names.map((name) => make("kbd", name)));
-    return [term, text];
-  });
+  const lines = KEYS.map(([names, meaning]) => [make("dt", "", "", ...names.map((name) => make("kbd", name))), make("dd", meaning)]);
   element("key-list").replaceChildren(...lines.flat());
 }
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("select, input, textarea") || (element("keys").open && event.key !== "?")) return;
-  const isMap = event.target === element("map");
+  const isMap = [element("map"), element("scatter")].includes(event.target);
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   if (isMap && event.key in moves) step(...moves[event.key]);
   else if (Object.hasOwn(ACTIONS, event.key)) ACTIONS[event.key]();

@@ -5,10 +5,11 @@ export const element = (id) => document.getElementById(id);
 export const about = JSON.parse(element("about").textContent);
 
 /** A new element; text from outside only ever becomes its `textContent`. */
-export function make(tag, text = "", className = "") {
+export function make(tag, text = "", className = "", ...parts) {
   const made = document.createElement(tag);
   made.textContent = text;
   made.className = className;
+  made.append(...parts);
   return made;
 }
 
@@ -27,6 +28,26 @@ export function sharpen(canvas, width, height) {
   context.clearRect(0, 0, width, height);
   return context;
 }
+
+/** The colours of a canvas, from the style sheet. */
+export function tones(canvas) {
+  const style = getComputedStyle(canvas);
+  const of = (name) => style.getPropertyValue(`--${name}`);
+  return { ink: style.color, accent: of("accent"), masked: of("masked"), line: of("line"), dot: of("dot") };
+}
+
+/** Tell what is clicked on and what is pointed at, null for nothing: `under` finds it. */
+export function onPointer(target, under, click, hover) {
+  target.addEventListener("click", (event) => {
+    const found = under(pointOn(target, event));
+    if (found) click(found);
+  });
+  if (!hover) return;
+  target.addEventListener("pointermove", (event) => hover(under(pointOn(target, event))));
+  target.addEventListener("pointerleave", () => hover(null));
+}
+
+export const clamp = (number, low, high) => Math.min(Math.max(number, low), high);
 
 /** Where the pointer is on an element, in CSS pixels. */
 export function pointOn(target, event) {
