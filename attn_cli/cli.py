@@ -140,21 +140,31 @@ def main() -> None:
     # PyTorch's threads sleep while they wait for each other, instead of spinning: beside three busy programs
     # spinning took more than half of their time, and on idle cores it saves 2 %. OpenMP reads it when loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if "_ATTN_COMPLETE" in os.environ:  # shell completion
-        typer.main.get_command(app).main(prog_name="attn")
     world = World.real()  # lives as long as this frame, until the process ends
+    if "_ATTN_COMPLETE" in os.environ:  # shell completion
+        sys.exit(_completed(world))
     sys.exit(run(sys.argv[1:], world))
+
+
+def _completed(world: World) -> int:
+    """Let typer complete a command line; returns the exit status."""
+    try:
+        typer.main.get_command(app).main(prog_name="attn")
+    except OSError as error:
+        world.drop_result()
+        if isinstance(error, BrokenPipeError):
+            return 0
+        problem, hint, status = _explained(error, ())
+        world.complain(problem, hint)
+        return status
+    return 0
 
 
 def run(arguments: Sequence[str], world: World) -> int:
     """Run one command in `world`; returns the exit status listed in docs/files.md."""
     try:
-        return _run(arguments, world)
-    except BrokenPipeError:  # the reader closed the pipe
-        _discard_output(world)
-        with suppress(BrokenPipeError):
-            world.finish()
-        return 0
+        status = _run(arguments, world)
+        return status or int(world.is_unheard)
     except KeyboardInterrupt:
         world.interrupted()
         return _INTERRUPTED
@@ -164,12 +174,16 @@ def _run(arguments: Sequence[str], world: World) -> int:
     try:
         status = _called(arguments, world)
         world.finish()
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # the reader closed the pipe
+        world.drop_result()
+        with suppress(BrokenPipeError):  # a stream without a descriptor
+            world.finish()
+        return 0
     except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
-            world.stderr.write(without_credentials(traceback.format_exc()))
+            with suppress(OSError):
+                world.stderr.write(without_credentials(traceback.format_exc()))
         world.complain(problem, hint)
     return status
 
@@ -241,10 +255,3 @@ def _sentence_of(error: OSError) -> str:
     if error.filename is None:
         return f"the result cannot be written: {reason}"
     return f"{error.filename} cannot be used: {reason}"
-
-
-def _discard_output(world: World) -> None:
-    """Redirect standard output, which the interpreter flushes at exit, to the null device."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, world.stdout.fileno())
-    os.close(nothing)

@@ -27,6 +27,7 @@ class World:
     def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, environment: Mapping[str, str]) -> None:
         self.stdin, self.stdout, self.stderr, self.environment = stdin, stdout, stderr, environment
         self.is_quiet = False
+        self.is_unheard = False  # whether standard error could not be written, other than to a closed pipe
         self.remarks: list[str] = []
         self._kept: list[object] = []
 
@@ -120,10 +121,16 @@ class World:
 
         In a narrow terminal the first line is wrapped; the second is meant to be copied.
         """
-        with suppress(OSError):  # the error may be a full disk
+        try:
             self.stdout.flush()
+        except OSError:  # the error may be a full disk
+            self.drop_result()
         self._to_stderr(self._filled(f"attn: {printable(problem)}"))
         self._to_stderr(f"try: {printable(hint)}")
+
+    def drop_result(self) -> None:
+        """Write what is left of the result to the null device: the interpreter tries again as it exits."""
+        _silence(self.stdout)
 
     def interrupted(self) -> None:
         """Report Ctrl-C: one line on standard error."""
@@ -190,8 +197,20 @@ class World:
 
     def _to_stderr(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
-        self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self.stderr.flush()
+        try:
+            self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.stderr.flush()
+        except OSError as error:  # there is no place left to say so
+            self.is_unheard |= not isinstance(error, BrokenPipeError)
+            _silence(self.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Redirect a stream that cannot be written to the null device; one without a descriptor is left alone."""
+    with suppress(OSError, ValueError):
+        nothing, number = os.open(os.devnull, os.O_WRONLY), stream.fileno()
+        os.dup2(nothing, number)
+        os.close(nothing)
 
 
 def _has_mark(encoding: str) -> bool:

@@ -19,6 +19,11 @@ SINK = "sink"
 HIDDEN = "hidden"
 """The name of the column of hidden keys."""
 
+_TOTALS = {
+    Step.NORMS.value: "norms of what {} keys add, summed",
+    Step.NORM_SHARES.value: "share of the norms of {} keys",
+}
+
 
 @record(frozen=True, eq=False)
 class Grid:
@@ -152,11 +157,11 @@ class Grid:
         """A remark on what a cell is; empty if nothing is pooled."""
         rows, columns = self.cells
         if self.is_summed:
-            return (
-                f"pooled: each cell is the total weight on {columns:,} keys, averaged over {rows:,} queries"
-            )
+            what = _TOTALS.get(self.step, "total weight on {} keys").format(f"{columns:,}")
+            return f"pooled: each cell is the {what}, averaged over {rows:,} queries"
         verb = "compares" if self.by_size else "is"
-        return f"pooled: each cell {verb} the {self.pooled_as} weights" if self.is_pooled else ""
+        what = self.step if self.step in _TOTALS else "weights"
+        return f"pooled: each cell {verb} the {self.pooled_as} {what}" if self.is_pooled else ""
 
     @property
     def pooled_as(self) -> str:
@@ -222,12 +227,18 @@ class Hidden:
     weight: npt.NDArray[np.floating]  # (R,) what they take of each row, or on average of the rows of a cell
     left: npt.NDArray[np.floating]  # (R,) what is left of it on the other keys
     is_renormalized: bool = False  # whether the weights of a row are divided by what is left of it
+    written: Mapping[Step, npt.NDArray[np.floating]] = field(default_factory=dict)
+    """(R,) what they add, by step: their norms, summed, and the share of these before rows are divided."""
 
     @property
     def share(self) -> float:
         """What they take on average, of the rows that may look anywhere."""
+        return self.average(self.weight)
+
+    def average(self, numbers: npt.NDArray[np.floating]) -> float:
+        """The mean of numbers (R,) over the rows that may look anywhere."""
         rows = self.weight + self.left > 0
-        return float(self.weight[rows].mean()) if rows.any() else 0.0
+        return float(numbers[rows].mean()) if rows.any() else 0.0
 
 
 @record(frozen=True, slots=True)

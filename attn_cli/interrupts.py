@@ -62,5 +62,18 @@ def leave() -> None:
     A normal exit would wait for threads; and after a Ctrl-C during `exec`, which dataclasses call at import,
     Python would end by the signal even though it was handled (`pythonrun.c`, `run_eval_code_obj`).
     """
-    sys.stderr.flush()
+    with suppress(AttributeError, OSError, ValueError):  # standard error is closed or full
+        sys.stderr.flush()
     os._exit(STATUS)
+
+
+def interrupted() -> None:
+    """Report Ctrl-C, and exit with status 130 immediately."""
+    _say(b"attn: interrupted\n")
+    leave()
+
+
+def ignore() -> None:
+    """Ignore Ctrl-C from now on: the command is done, and the interpreter would die of it as it exits."""
+    if signal.getsignal(signal.SIGINT) is _once:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -168,7 +168,10 @@ _XIAO = "Xiao et al. 2023, arXiv:2309.17453"
 
 _LOOKING = "every row that may look anywhere"
 _LATER = "rows that may look at it, but the first"
-_BOTH = "every row of the two heads; a learned sink is one more key, and hidden keys together are another"
+_BOTH = (
+    "every row that is not empty in both heads; a learned sink is one more key, and hidden keys together are "
+    "another"
+)
 
 
 class Metric(Term):

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.support.browser import missing_for_browser
+from tests.support.hub_cache import cached_gpt2
 
 # A busy machine takes any time for an example, so none has to be done by a deadline; what fails says how to
 # see it again.
@@ -29,9 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the test of all model types, unless requested, and those without LaTeX or a browser."""
+    """Leave out the test of all model types, unless requested, and those that need what is not here."""
     left_out = {"every_type"} if not config.getoption("--every-type") else set[str]()
     left_out |= {"latex"} if shutil.which("pdflatex") is None else set()
+    left_out |= {"gpt2"} if cached_gpt2() is None else set()
     left_out |= {"browser"} if missing_for_browser() else set()
     out = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
     items[:] = [item for item in items if item not in out]
@@ -48,6 +50,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "LaTeX: no pdflatex here; the fonts and sizes of a .pdf are read from its bytes"
         )
+    if cached_gpt2() is None:
+        terminalreporter.write_line("GPT-2: not in the cache; its published effects are not compared")
     if missing := missing_for_browser():
         terminalreporter.write_line(f"browser: no {missing} here; pages of attn report are not opened")
     if not torch.cuda.is_available():

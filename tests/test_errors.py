@@ -16,7 +16,9 @@ WORDS = 'a text with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "--heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
-STEPS = "input queries keys values scores bias mask logits weights context output"
+STEPS = (
+    "input queries keys values scores bias mask logits weights context output norms norm-shares value-zeroing"
+)
 
 
 @pytest.fixture

@@ -47,6 +47,12 @@ def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path)
     assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub", "gguf"} & found
 
 
+@pytest.mark.parametrize("head", [(), ("--heads", "0.1")])
+def test_inspect_loads_no_module_that_few_texts_need(head: tuple[str, ...]) -> None:
+    found = loaded("inspect", "the cat sat", *head)
+    assert not {"numpy.ma", "attn_cli.models.cores", "attn_cli.models.native.without_positions"} & found
+
+
 def test_a_text_that_is_no_chat_loads_nothing_for_chats(twin: Path) -> None:
     found = loaded("inspect", "the cat sat", "-m", twin)
     assert "jinja2" not in found

@@ -216,7 +216,7 @@ def test_what_a_page_names_of_the_repository_exists(page: Path) -> None:
 
 def test_the_glossary_explains_every_word_of_the_interface() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
-    steps = re.findall(r"^- \*\*(\w+)\*\*", glossary, re.MULTILINE)
+    steps = re.findall(r"^- \*\*([\w-]+)\*\*", glossary, re.MULTILINE)
     singular = {Step.QUERIES: "query", Step.KEYS: "key", Step.VALUES: "value"}
     assert {singular.get(step, step) for step in Step} <= set(steps)
     assert all(f"| `{word}` |" in glossary for words in (Metric, Pattern, Distance) for word in words)
@@ -268,8 +268,8 @@ def test_the_definition_of_a_name_has_the_constants_of_the_code(where: str) -> N
 
 def test_files_lists_the_steps_in_their_order() -> None:
     page = (ROOT / "docs" / "files.md").read_text("utf-8")
-    table = re.findall(r"^\| (`[a-z` ]+`) \| \(T", page, re.MULTILINE)
-    assert re.findall(r"\w+", " ".join(table)) == list(Step)
+    table = re.findall(r"^\| (`[a-z` -]+`) \| \(T", page, re.MULTILINE)
+    assert re.findall(r"[\w-]+", " ".join(table)) == list(Step)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

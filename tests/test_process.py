@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ pytestmark = pytest.mark.slow  # each test is a process, some of them several
 
 ATTN = [sys.executable, "-m", "attn_cli"]
 ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("ATTN", "COLUMNS", "PYTHONIO"))
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("ATTN", "COLUMNS", "PYTHONIO", "PYTHONUNBUF"))
 }
 
 
@@ -102,7 +105,9 @@ def test_a_closed_standard_input_is_empty() -> None:
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, b"attn: the text is empty")
 
 
-@pytest.mark.parametrize("line", ["inspect 'the cat'", "inspect 'the cat' --json", "--help", "--version"])
+@pytest.mark.parametrize(
+    "line", ["inspect 'the cat'", "inspect 'the cat' --json", "models", "tokens x", "--help", "--version"]
+)
 def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
     done = shell(f"attn {line} >/dev/full")
     assert done.returncode == 1
@@ -110,6 +115,46 @@ def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
         b"attn: the result cannot be written: no space left on device",
         b"try: check the path, its permissions and the free disk space",
     ]
+
+
+def test_a_full_disk_behind_completion_is_two_lines_too() -> None:
+    asked = {"COMP_WORDS": "attn ins", "COMP_CWORD": "1", "_ATTN_COMPLETE": "complete_bash"}
+    done = shell("attn >/dev/full", **asked)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
+
+
+WRONG = "inspect x -l 99"
+IMPOSSIBLE = "inspect x -m ./nowhere"
+
+
+@pytest.mark.parametrize("output", ["", ">/dev/full", ">&-"])
+@pytest.mark.parametrize("errors", ["2>/dev/full", "2>&-"])
+@pytest.mark.parametrize(("line", "status"), [(WRONG, 2), (IMPOSSIBLE, 1)])
+def test_a_failure_is_a_failure_where_nothing_can_be_said(
+    line: str, status: int, errors: str, output: str
+) -> None:
+    done = shell(f"attn {line} {output} {errors}")
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
+
+
+@pytest.mark.parametrize("errors", ["2>/dev/full", "2>&-", "2>&1"])
+def test_a_full_disk_is_a_failure_where_nothing_can_be_said(errors: str) -> None:
+    done = shell(f"attn inspect x >/dev/full {errors}")
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+@pytest.mark.parametrize(("line", "status"), [(WRONG, 2), (IMPOSSIBLE, 1), ("inspect x", 0)])
+def test_a_failure_is_a_failure_behind_a_closed_pipe(line: str, status: int, tmp_path: Path) -> None:
+    shell(f"(attn {line} 2>&1 >/dev/null; echo $? >{tmp_path}/status) | true")
+    assert (tmp_path / "status").read_text() == f"{status}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"), [("inspect x -q", 0), ("inspect x", 1), ("heatmap x -o {}/x.png", 1)]
+)
+def test_a_remark_that_is_lost_on_a_full_disk_is_a_failure(line: str, status: int, tmp_path: Path) -> None:
+    done = shell(f"attn {line.format(tmp_path)} 2>/dev/full")
+    assert (done.returncode, done.stderr) == (status, b"")
 
 
 @pytest.mark.parametrize("command", ["inspect", "heads"])
@@ -171,6 +216,48 @@ def test_other_handlers_of_ctrl_c_are_kept(handled: str) -> None:
     assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
 
 
+HEARD = """
+import os, signal, sys, threading, time
+import attn_cli.cli
+from attn_cli.__main__ import main
+from attn_cli.models.tokens.fast import FastTokenizer
+import tokenizers
+from tokenizers import Regex, models, pre_tokenizers
+inner = tokenizers.Tokenizer(models.WordLevel({{"a": 0, "[UNK]": 1}}, unk_token="[UNK]"))
+inner.pre_tokenizer = pre_tokenizers.Split(Regex({pattern!r}), "isolated")
+slow = FastTokenizer(inner)
+def press():
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+def work():
+    threading.Thread(target=press, daemon=True).start()
+    slow.encode({text}, None)
+attn_cli.cli.main = work
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (
+            r"a*a*a*(?!)",
+            "('a' * 150 + ' ') * 100",
+        ),  # below the library's limit at each place, and for seconds in all
+        (r"(?<some>a*)\g<some>\g<some>\b\B", "('a' * 150 + ' ') * 100"),
+        (r"\w", "'a b ' * 2_000_000"),
+    ],
+)
+def test_ctrl_c_is_heard_while_a_tokenizer_works_on(pattern: str, text: str) -> None:
+    begun = time.monotonic()
+    code = HEARD.format(pattern=pattern, text=text)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
+    assert time.monotonic() - begun < 15  # 1 s, and the start of a process on a busy machine
+
+
 def test_a_held_ctrl_c_counts_once() -> None:
     code = """
 import os, signal
@@ -185,6 +272,56 @@ process.main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
+
+
+LATE = """
+import os, signal, sys
+import attn_cli.__main__ as process
+def press(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100):
+        pass
+{late}
+sys.argv = ["attn", *{arguments}]
+process.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--version"], 0), (["inspect", "x", "-l", "99"], 2), (["inspect", "x", "-q"], 0)],
+)
+@pytest.mark.parametrize(
+    "late",
+    [
+        "process._end = press",
+        "end = process._end; process._end = lambda status: (press(), end(status))",
+        "import atexit; atexit.register(press)",
+        "import threading; threading._register_atexit(press); threading.active_count = lambda: 2",
+    ],
+)
+def test_ctrl_c_after_the_end_does_not_change_the_result(
+    late: str, arguments: list[str], status: int
+) -> None:
+    code = LATE.format(late=late, arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (status, status)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        "import attn_cli.cli as cli; run = cli.run; cli.run = lambda *a: (run(*a), press())[0]",
+        "import attn_cli.cli as cli; cli.World.complain = press",
+        "process.ignore = press",
+    ],
+)
+def test_ctrl_c_before_the_end_is_130_at_any_moment(late: str) -> None:
+    code = LATE.format(late=late, arguments=["inspect", "x", "-l", "99"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 130
+    assert done.stderr.endswith(b"attn: interrupted\n")
+    assert b"Traceback" not in done.stderr
 
 
 def test_ctrl_c_during_the_imports_is_130() -> None:

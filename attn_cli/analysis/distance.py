@@ -1,7 +1,7 @@
 """Distances between the weights of two heads: 0 for identical weights, 1 for nothing in common.
 
 A row of weights is a distribution over the keys, of which a learned sink is one; the distance between two
-heads is the mean over the rows.
+heads is the mean over the rows that are not empty in both.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,16 +17,22 @@ RowDistances = npt.NDArray[np.floating]
 
 
 def measure_distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
-    """(N, N) the pairwise distances of N heads, each (T, S): symmetric, with 0 on the diagonal."""
+    """(N, N) the pairwise distances of N heads, each (T, S): symmetric, with 0 on the diagonal.
+
+    NaN for two heads of which every row is empty.
+    """
     return measure_distances_of_rows([weights], kind)
 
 
 def measure_distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Matrix:
     """(N, N) the same, from blocks of rows: each block has (R, S) for every head."""
-    totals, count = np.zeros(()), 0
+    totals, counts = np.zeros(()), np.zeros(())
     for block in blocks:
-        totals, count = totals + _summed(block, MEASURES[kind]), count + len(block[0])
-    return np.asarray(totals / count)
+        of_block, counted = _summed(block, MEASURES[kind])
+        totals, counts = totals + of_block, counts + counted
+    means: Matrix = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
+    np.fill_diagonal(means, 0.0)
+    return means
 
 
 def jensen_shannon(p: Matrix, q: Matrix) -> RowDistances:
@@ -61,20 +67,21 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], RowDistances]] = MappingP
 )
 
 
-def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], RowDistances]) -> Matrix:
-    """(N, N) the pairwise distances, summed over rows."""
+def _summed(
+    weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], RowDistances]
+) -> tuple[Matrix, Matrix]:
+    """(N, N) the pairwise distances, summed over the rows that are not empty in both; and (N, N) how many."""
     exact = [np.asarray(of_head, dtype=np.float64) for of_head in weights]
-    table = np.zeros((len(exact), len(exact)))
+    have_weight = [of_head.any(axis=-1) for of_head in exact]
+    totals, counts = np.zeros((2, len(exact), len(exact)))
     for one in range(len(exact)):
         for other in range(one):
-            rows = _unless_one_is_empty(exact[one], exact[other], measure(exact[one], exact[other]))
-            table[one, other] = table[other, one] = rows.sum()
-    return table
-
-
-def _unless_one_is_empty(p: Matrix, q: Matrix, rows: RowDistances) -> RowDistances:
-    """(T,) `rows`, but 1 where exactly one of the two rows is all zeros: they have nothing in common."""
-    return np.asarray(np.where(p.any(axis=-1) != q.any(axis=-1), 1.0, rows))
+            rows = measure(exact[one], exact[other])
+            rows = np.where(have_weight[one] & have_weight[other], rows, 1.0)  # else nothing in common
+            counted = have_weight[one] | have_weight[other]
+            totals[one, other] = totals[other, one] = rows[counted].sum()
+            counts[one, other] = counts[other, one] = counted.sum()
+    return totals, counts
 
 
 def _entropy_to_mean(p: Matrix, both: Matrix) -> RowDistances:

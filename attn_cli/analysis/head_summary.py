@@ -15,7 +15,7 @@ from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.grid import Matrix
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
-from attn_cli.vocabulary import Kind, Metric, Pattern
+from attn_cli.vocabulary import DType, Kind, Metric, Pattern
 
 
 @record(frozen=True, slots=True)
@@ -102,7 +102,12 @@ class MeasuredText:
 
 
 def summarise_heads(
-    measured: RowMetrics, kind: Kind, layer: int, heads: Sequence[int], tokens: KeyTokens
+    measured: RowMetrics,
+    kind: Kind,
+    layer: int,
+    heads: Sequence[int],
+    tokens: KeyTokens,
+    dtype: DType = DType.FLOAT32,
 ) -> Iterator[HeadSummary]:
     """Summarise the heads of one layer on one text; `measured` has the metrics of `heads`, in their order.
 
@@ -110,22 +115,27 @@ def summarise_heads(
     all rows that may look anywhere. For weights on certain tokens the first row does not count, except in
     cross-attention: it says nothing about where a head looks.
     """
-    return summarise_texts(
-        [MeasuredText(measured, tokens, 0 if kind is Kind.CROSS else 1)], kind, layer, heads
-    )
+    text = MeasuredText(measured, tokens, 0 if kind is Kind.CROSS else 1)
+    return summarise_texts([text], kind, layer, heads, dtype)
 
 
 def summarise_texts(
-    texts: Sequence[MeasuredText], kind: Kind, layer: int, heads: Sequence[int]
+    texts: Sequence[MeasuredText],
+    kind: Kind,
+    layer: int,
+    heads: Sequence[int],
+    dtype: DType = DType.FLOAT32,
 ) -> Iterator[HeadSummary]:
-    """Summarise the heads of one layer over all rows of several texts."""
+    """Summarise the heads of one layer over all rows of several texts; `dtype` is that of the model."""
+    rounded = float if dtype is DType.FLOAT64 else _rounded
     tallied = [text.patterns for text in texts]
     patterns = {pattern: add_tallies(each[pattern] for each in tallied) for pattern in tallied[0]}
     names = texts[0].metrics.values
     means = {metric: _mean([text.sums(metric) for text in texts]) for metric in names}
     for index, head in enumerate(heads):
-        metrics = {metric: _number(of_heads[index]) for metric, of_heads in means.items()}
-        shares = (replace(share, share=_rounded(share.share)) for share in shares_of(patterns, index))
+        numbers = {metric: float(of_heads[index]) for metric, of_heads in means.items()}
+        metrics = {metric: rounded(one) if isfinite(one) else None for metric, one in numbers.items()}
+        shares = (replace(share, share=rounded(share.share)) for share in shares_of(patterns, index))
         yield HeadSummary(kind, layer, head, metrics, tuple(shares))
 
 
@@ -159,11 +169,6 @@ def _sums_over_tokens(measured: RowMetrics, metric: Metric, first_row: int) -> t
     return (left * measured.values[metric][:, rows]).sum(axis=-1), left.sum(axis=-1)
 
 
-def _number(value: float) -> float | None:
-    """The value, rounded; None for NaN."""
-    return _rounded(value) if isfinite(value) else None
-
-
 def _rounded(value: float) -> float:
-    """The value as float32, the precision of the metrics."""
+    """The value as float32, the precision of the metrics unless the model is in float64."""
     return float(str(np.float32(value)))

@@ -11,6 +11,7 @@ from attn_cli.spelling import nearest
 _PLAIN = r"[\w@%+=:,./…-]+"  # compiled for an error only
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of options that take a list
 _FEW_CHOICES = 4  # are listed in a hint
+_LENGTH = r"[\d.]+(in|cm|mm|px)"  # of a picture
 _LONGEST_HINT = 60  # characters of a text quoted in a hint
 _SYNONYMS = {
     "--input": "--file",
@@ -133,11 +134,18 @@ def bad_number(option: Any, value: str) -> UsageError:
         what += f" of at least {low}" if high is None else f" from {low} to {high}"
     number = _within(value, low, high)
     if number is None:
-        number = option.default if isinstance(option.default, int | float) else low
+        number = option.default if isinstance(option.default, int | float) else _lowest_usual(option, low)
     elif kind.name.startswith("int"):
         number = round(number)
-    shown = _usual(option) if number is None else number
-    return UsageError(f"{name} takes {what}, not '{shortened(value)}'", f"{name} {shown}")
+    hint = f"{name} {_usual(option) if number is None else number}"
+    if name == "--width" and re.fullmatch(_LENGTH, value):
+        hint += f", or for a picture attn heatmap with --width {value}"
+    return UsageError(f"{name} takes {what}, not '{shortened(value)}'", hint)
+
+
+def _lowest_usual(option: Any, low: float | None) -> float | None:
+    """The lowest value, unless the help shows another default."""
+    return None if isinstance(option.show_default, str) else low
 
 
 def _usual(option: Any) -> str:

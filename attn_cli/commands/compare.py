@@ -119,8 +119,7 @@ def compare_heads(
         _show(world, reading, weights, _beside(comparison, weights), table)
         rows = rows_compared(heads[0])
         world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
-        for remark in remarks_on_empty_rows(reading, heads):
-            world.note(remark)
+        _remark(world, reading, heads)
         return
     answer = describe_reading(reading) | comparison.fields()
 
@@ -135,6 +134,13 @@ def compare_heads(
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
+    _remark(world, reading, heads)
+
+
+def _remark(world: World, reading: "Reading", heads: "Sequence[Head]") -> None:
+    """Remark on the rows that cannot be renormalized."""
+    for remark in remarks_on_empty_rows(reading, heads):
+        world.note(remark)
 
 
 def _weights(sides: "Sides", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":

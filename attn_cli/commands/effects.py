@@ -139,8 +139,9 @@ def show_head_effects(
         return
     is_of_rows = graph.is_of_rows(targets)
     is_alone = is_of_rows and not (as_json or graph.others(targets))
-    if is_alone:
-        _check_unused(f"--graph {graph.measure}", _of_effects(asked, ablation))
+    if is_of_rows:
+        unused = _of_effects(asked, ablation) if is_alone else {"--where": asked.where or None}
+        _check_unused(f"--graph {graph.measure}", unused)
     reading = read_stack(world, inputs, compute, may_be_encoder=is_alone)
     if not is_alone:
         _show_effects(world, reading, inputs, asked, ablation, where, graph, view)
@@ -171,6 +172,8 @@ def _show_effects(
     )
     with measuring(world, "layers") as progress, hinting_at_weights(question.keep is not None):
         effects = answer(reading, heads, question, patterns, progress)
+    if not effects.places:
+        world.note("no head meets all --where conditions")
     if view.as_json or view.files:
         _write(world, reading, heads, effects, graph, view)
     else:

@@ -278,7 +278,8 @@ def chosen_window(
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
         how = "averaged over blocks" if window.pool is Pool.MEAN else "shown as the largest of each block"
-        world.note(f"{size} weights are {how}, each labelled by its first token; in full: {closer}")
+        what = " and ".join(dict.fromkeys(steps or (Step.WEIGHTS,)))
+        world.note(f"{size} {what} are {how}, each labelled by its first token; in full: {closer}")
     return window
 
 

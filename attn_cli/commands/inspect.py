@@ -96,7 +96,7 @@ def inspect_heads(
     written, beside the keys to which the head gives the largest weights from the token before it.
 
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
-    --words rows and columns are words of the text, which have weights only.
+    --words rows and columns are words of the text, which have weights and norms.
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
     --columns show a part in full, and --top lists the largest keys of whole rows. Files and --json have

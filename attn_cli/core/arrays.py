@@ -65,6 +65,12 @@ def at_least_float32(array: Array) -> Array:
     return array if is_fine else xp.astype(array, xp.float32)
 
 
+def widest_float(like: Array) -> Any:
+    """The dtype in which rows are summed up: float64, or float32 on a device without it, as Apple's GPUs."""
+    xp = namespace(like)
+    return xp.float32 if str(device_of(like)).startswith("mps") else xp.float64
+
+
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """`array` as a NumPy array, detached and on the CPU; half precision becomes float32."""
     if isinstance(array, np.ndarray):

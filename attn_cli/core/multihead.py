@@ -234,8 +234,10 @@ class Attention:
             arrays[Step.INPUT] = namespace(whole).broadcast_to(whole, (*batch, len(heads), rows, width))
         if Step.OUTPUT in names and self.projection is not None:
             arrays[Step.OUTPUT] = self.shares(traced.context, heads)
-        arrays |= self._written(names - set(self.absent), heads, traced.weights)
-        shown = (names - set(self.absent)) & set(arrays)
+        known = names.difference(self.absent)
+        if not known.isdisjoint(_OF_OUTPUT):
+            arrays |= self._written(known, heads, traced.weights)
+        shown = known & set(arrays)
         return {step: arrays[step] for step in Step if step in shown}
 
     def _written(self, names: Collection[Step], heads: Sequence[int], weights: Array) -> dict[Step, Array]:

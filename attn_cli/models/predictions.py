@@ -109,9 +109,11 @@ class HeadEffects(Protocol):
     def head_size(self) -> int:
         """D, the number of features of a head's contexts."""
 
-    @property
-    def batch_numbers(self) -> int:
-        """How many numbers a run without a head adds to a batch, at most."""
+    def numbers_held(self, runs: int, compared: int) -> int:
+        """How many numbers are held at once, at most, with so many runs without a head.
+
+        Without any these are what direct effects need. The logits of `compared` runs are held together.
+        """
 
     @property
     def places(self) -> "Sequence[tuple[Kind, int, int]]":

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from attn_cli.analysis.comparison import Comparison, compare_weights, with_columns
+from attn_cli.errors import AttnError
 from attn_cli.grid import Head, Matrix
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -23,15 +26,29 @@ def compare_places(
     """The weights of the heads within the window, and their distances over whole rows.
 
     Raises:
-        AttnError: the weights are damaged, or a number is not finite.
+        AttnError: the weights are damaged, a number is not finite, or two heads have no row to compare.
     """
     if window.is_whole and window.fits:
         heads = head_steps(reading, places, (Step.WEIGHTS,))
-        return heads, compare_weights(heads, distance)
+        return heads, _known(compare_weights(heads, distance))
     check_heads_fit(reading, places, (Step.WEIGHTS,), window)
     layers = list(shown_layers(reading, places))  # all at once: the same rows of each are compared
     heads = heads_of_layers(layers, places, (Step.WEIGHTS,), window)
-    return heads, compare_weights(heads, distance, _rows(layers, places, window))
+    return heads, _known(compare_weights(heads, distance, _rows(layers, places, window)))
+
+
+def _known(comparison: Comparison) -> Comparison:
+    """The comparison, if every two heads have a row to compare.
+
+    Raises:
+        AttnError: two of them have none.
+    """
+    for one, name in enumerate(comparison.items):
+        for other in np.flatnonzero(np.isnan(comparison.matrix[one])).tolist():
+            pair = f"{name} and {comparison.items[other]}"
+            problem = f"{pair} cannot be compared: no row has weight left in either"
+            raise AttnError(problem, "fewer keys with --hide, or other --rows")
+    return comparison
 
 
 def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window) -> Iterator[list[Matrix]]:

@@ -28,6 +28,7 @@ _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 _ENABLED_BY = {
     Metric.HIDDEN: "--hide first, or other keys",
     Metric.ON: "--on 0-9, or other keys",
+    Metric.WRITTEN_ON: "--on 0-9, or other keys",
 }
 """The option without which there is no such metric."""
 
@@ -136,7 +137,8 @@ class _Measuring:
         measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
         for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
-        return list(summarise_heads(measured, kind, self.number, self.heads, tokens))
+        dtype = reading.source.backend.dtype
+        return list(summarise_heads(measured, kind, self.number, self.heads, tokens, dtype))
 
 
 @record(frozen=True, slots=True)
@@ -216,7 +218,8 @@ def _why_not(reading: Reading, metric: Metric) -> str:
     if DEFINITIONS[metric].needs_hidden:
         return f"{metric} is the weight on hidden keys: no key is hidden"
     if DEFINITIONS[metric].needs_on:
-        return f"{metric} is the weight on chosen keys: no key is chosen"
+        what = "what chosen keys add" if metric.is_written else "the weight on chosen keys"
+        return f"{metric} is {what}: no key is chosen"
     if DEFINITIONS[metric].needs_sink:
         return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
     return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"

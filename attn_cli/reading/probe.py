@@ -104,7 +104,9 @@ def run_probe(source: Source, plan: ProbePlan, progress: RowProgress) -> list[He
     heads = [
         summary
         for layer, texts_of_layer in measured.items()
-        for summary in summarise_texts(texts_of_layer, plan.kind, layer, range(extent.heads))
+        for summary in summarise_texts(
+            texts_of_layer, plan.kind, layer, range(extent.heads), source.backend.dtype
+        )
     ]
     return with_sink_metric(heads, has_sinks=extent.has_sinks)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.core.attention import LearnedSink
     from attn_cli.core.hiding import Hiding, Shares
     from attn_cli.core.largest import LargestOfRows
+    from attn_cli.reading.pooled.norms import PooledStep
 
 Numbers = npt.NDArray[Any]
 
@@ -191,12 +192,13 @@ class ShownLayer:
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
         blocks, masks = list[dict[Step, Numbers]](), list[Numbers]()
         shares, received = list["Shares"](), _Received.nothing(len(chosen), window.keys)
-        listed = list[dict[Step, "LargestOfRows"]]()
+        listed, written = list[dict[Step, "LargestOfRows"]](), list[dict[Step, Numbers]]()
         for layer in self._parts(window, len(chosen)):
             arrays, mask = self._checked(layer, chosen, {*steps, *_needed(window)})
             if window.hiding is not None:
                 arrays[Step.WEIGHTS], of_rows = _as_shown(arrays[Step.WEIGHTS], window.hiding)
                 shares.append(of_rows)
+                written.append(_by_hidden(arrays, window.hiding))
                 if Step.NORM_SHARES in arrays:
                     arrays[Step.NORM_SHARES], _ = _as_shown(arrays[Step.NORM_SHARES], window.hiding)
             elif Step.WEIGHTS in steps:
@@ -212,7 +214,7 @@ class ShownLayer:
             blocks.append(block)
         joined = {step: _joined(step, [block[step] for block in blocks]) for step in blocks[0]}
         whole_mask = _joined(Step.MASK, masks) if masks else None
-        return _Arrays(joined, whole_mask, shares, received, _joined_rankings(listed))
+        return _Arrays(joined, whole_mask, shares, received, _joined_rankings(listed), written)
 
     def _parts(self, window: Window, heads: int) -> Iterator[Layer]:
         """The layer, a block of rows at a time; the layer itself if one block has all rows."""
@@ -262,18 +264,23 @@ class ShownLayer:
         others = {*steps} - {*absent, Step.WEIGHTS}
         pooled = {step: self._pool_step(step, chosen, window) for step in others}
         for index, head in enumerate(self._pooled(chosen, window)):
-            of_head = {step: arrays[index] for step, arrays in pooled.items()} | dict(head.steps)
+            of_head = {step: each.cells[index] for step, each in pooled.items()} | dict(head.steps)
             shown = {step: of_head[step] for step in Step if step in steps and step in of_head}
-            favourite = head.favourite if Step.WEIGHTS in steps else None
-            yield replace(head, steps=shown, absent=absent, favourite=favourite)
+            favourite, hidden = head.favourite if Step.WEIGHTS in steps else None, head.hidden
+            if hidden is not None:
+                written = {
+                    step: each.hidden[index] for step, each in pooled.items() if each.hidden is not None
+                }
+                hidden = replace(hidden, written=written)
+            yield replace(head, steps=shown, absent=absent, favourite=favourite, hidden=hidden)
 
-    def _pool_step(self, step: Step, chosen: Sequence[int], window: Window) -> Numbers:
-        """(H, R, C) a step of the chosen heads, pooled as the weights are."""
+    def _pool_step(self, step: Step, chosen: Sequence[int], window: Window) -> "PooledStep":
+        """A step of the chosen heads, pooled as the weights are."""
         from attn_cli.reading.pooled.norms import pool_step  # few commands ask for it
 
         pooled = pool_step(self.layer, step, chosen, window)
-        for head, of_head in zip(chosen, pooled, strict=True):
-            self._check(step, head, is_finite=bool(np.isfinite(of_head).all()))
+        for head, is_finite in zip(chosen, pooled.are_finite, strict=True):
+            self._check(step, head, is_finite=bool(is_finite))
         return pooled
 
     def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
@@ -313,6 +320,7 @@ class _Arrays:
     shares: "Sequence[Shares]"
     received: _Received
     listed: "Mapping[Step, LargestOfRows]"  # the steps of which only the largest numbers are kept
+    written: Sequence[Mapping[Step, Numbers]]  # (H, R) of norms and their shares, block by block
 
     def steps_of(self, index: int) -> dict[Step, Numbers]:
         """The steps of this head."""
@@ -339,7 +347,10 @@ class _Arrays:
             return None
         weight = np.concatenate([each.hidden for each in self.shares], axis=-1)
         left = np.concatenate([each.left for each in self.shares], axis=-1)
-        return _hidden(window, weight, left, index)
+        hidden = _hidden(window, weight, left, index)
+        of_steps = {step: [each[step][index] for each in self.written] for step in self.written[0]}
+        written = {step: np.concatenate(each, axis=-1) for step, each in of_steps.items()}
+        return None if hidden is None else replace(hidden, written=written)
 
     def favourite_of(self, index: int, window: Window) -> KeyShare | None:
         """The key that receives most of this head; None if too few rows count, or it is out of sight."""
@@ -406,6 +417,12 @@ def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
 def _needed(window: Window) -> Collection[Step]:
     """The steps that are computed besides those that are shown."""
     return () if window.hiding is None else (Step.WEIGHTS,)
+
+
+def _by_hidden(arrays: Mapping[Step, Numbers], hiding: "Hiding") -> dict[Step, Numbers]:
+    """(H, R) what hidden keys add, in the steps that tell what keys add."""
+    steps = (step for step in (Step.NORMS, Step.NORM_SHARES) if step in arrays)
+    return {step: arrays[step][..., list(hiding.keys)].sum(axis=-1) for step in steps}
 
 
 def _as_shown(weights: Numbers, hiding: "Hiding") -> "tuple[Numbers, Shares]":

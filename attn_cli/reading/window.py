@@ -137,6 +137,6 @@ def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window
 def _too_large(window: Window, step: Step, otherwise: str) -> UsageError:
     rows, columns = len(window.rows), len(window.columns)
     megabytes = rows * columns * (1 if step is Step.MASK else 4) / 2**20
-    verb = "is" if step in {Step.BIAS, Step.MASK} else "are"
+    verb = "is" if step in {Step.BIAS, Step.MASK, Step.VALUE_ZEROING} else "are"
     problem = f"{step} of {rows:,} × {columns:,} tokens {verb} too large: {megabytes:,.0f} MB per head"
     return UsageError(problem, f"--rows 0-{max(1, LARGEST // columns) - 1}{otherwise}")

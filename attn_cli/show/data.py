@@ -137,7 +137,8 @@ def _hidden(head: Head) -> dict[str, object]:
     if head.hidden is None:
         return {}
     renormalized = {"renormalized": True} if head.hidden.is_renormalized else {}
-    return {HIDDEN: {"keys": list(head.hidden.keys), "weight": head.hidden.weight} | renormalized}
+    written = _named(head.hidden.written)
+    return {HIDDEN: {"keys": list(head.hidden.keys), "weight": head.hidden.weight} | written | renormalized}
 
 
 def _arrays_beside(head: Head) -> dict[str, Values]:
@@ -146,7 +147,10 @@ def _arrays_beside(head: Head) -> dict[str, Values]:
     if head.sink is not None:
         arrays = {} if head.sink.logit is None else {f"{SINK}_logit": np.asarray(head.sink.logit)}
         arrays[f"{SINK}_weight"] = head.sink.weight
-    return arrays if head.hidden is None else arrays | {f"{HIDDEN}_weight": head.hidden.weight}
+    if head.hidden is None:
+        return arrays
+    written = {f"{HIDDEN}_{step}": numbers for step, numbers in head.hidden.written.items()}
+    return arrays | {f"{HIDDEN}_weight": head.hidden.weight} | written
 
 
 def _absent(head: Head) -> dict[str, object]:

@@ -49,12 +49,20 @@ def grid_of(
 
 def step_grids(texts: Sides, heads: Sequence[Head], scale: StepScale = _USUAL) -> Iterator[Grid]:
     """Every step of the heads; `texts` are the texts of the tokens."""
-    layers = set[int]()
+    firsts = {head.layer: head for head in reversed(heads)}
     for head in heads:
-        for step in head.steps:
-            if not (step.is_of_layer and head.layer in layers):
-                yield step_grid(texts, head, step, scale)
-        layers.add(head.layer)
+        is_first = firsts[head.layer] is head
+        yield from (
+            step_grid(texts, head, each, scale) for each in head.steps if is_first or not each.is_of_layer
+        )
+
+
+def first_heads(heads: Sequence[Head]) -> list[Head]:
+    """The first of the heads in each layer: a step of the whole layer is shown once."""
+    firsts: dict[int, Head] = {}
+    for head in heads:
+        firsts.setdefault(head.layer, head)
+    return list(firsts.values())
 
 
 def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -> Grid:
@@ -64,11 +72,12 @@ def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -
         name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
     grid = (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
-    grid = replace(grid, step=str(step), head=head.name, unit=_unit(step, head))
+    of = f"layer {head.layer}" if step.is_of_layer else head.name
+    grid = replace(grid, step=str(step), head=of, unit=_unit(step, head))
     if step in _SHARES:
         return replace(grid, limits=scale.limits, is_log=scale.is_log)
     if step in _FROM_ZERO and scale.of_others is None:
-        return replace(grid, limits=(0.0, grid.limits[1] or 1.0))
+        return replace(grid, limits=_from_zero(grid))
     return on_unmasked(grid) if scale.of_others is None else replace(grid, limits=scale.of_others)
 
 
@@ -78,7 +87,7 @@ def step_panels(
     """One step of the heads as panels: one row per layer, if every layer has the same heads."""
     by_layer: dict[int, list[Head]] = {}
     if step.is_of_layer:
-        heads = list({head.layer: head for head in reversed(heads)}.values())[::-1]
+        heads = first_heads(heads)
     for head in heads:
         by_layer.setdefault(head.layer, []).append(head)
     heads_of_a_layer = {tuple(head.head for head in row) for row in by_layer.values()}
@@ -97,6 +106,8 @@ def summed_cells(texts: Sides, pooled: Grid) -> Grid:
     keys = len(texts.keys) - (0 if pooled.hidden is None else pooled.hidden.keys)
     values = pooled.values * np.diff(np.arange(0, keys, pooled.cells[1]), append=keys)
     summed = replace(pooled, values=values, is_summed=True)
+    if pooled.step == Step.NORMS and pooled.limits == _from_zero(pooled):
+        return replace(summed, limits=_from_zero(summed))
     if not pooled.by_size:
         return summed
     return replace(summed, limits=limits_by_size(*_with_sink(values, pooled.visible, pooled.sink)))
@@ -218,12 +229,13 @@ def _sink_column(head: Head, step: Step) -> Matrix | None:
 
 
 def _hidden_column(head: Head, step: Step) -> HiddenColumn | None:
-    """What the hidden keys of a head take of its rows, beside its weights."""
-    if head.hidden is None or step is not Step.WEIGHTS:
-        return None
+    """What the hidden keys of a head take of its rows, beside its weights; or what they add, beside norms."""
     hidden = head.hidden
-    weight, average = np.asarray(hidden.weight, dtype=np.float64), f"{hidden.share:.2f}"
-    return HiddenColumn(len(hidden.keys), weight, average, hidden.is_renormalized)
+    if hidden is None or not (step is Step.WEIGHTS or step in hidden.written):
+        return None
+    taken = hidden.weight if step is Step.WEIGHTS else hidden.written[step]
+    numbers, average = np.asarray(taken, dtype=np.float64), f"{hidden.average(taken):.2f}"
+    return HiddenColumn(len(hidden.keys), numbers, average, hidden.is_renormalized and step in _SHARES)
 
 
 def _with_sink(
@@ -233,6 +245,11 @@ def _with_sink(
     if sink is None:
         return values, visible
     return np.column_stack([values, sink]), np.column_stack([visible, np.isfinite(sink)])
+
+
+def _from_zero(grid: Grid) -> tuple[float, float]:
+    """The limits of numbers that are never negative: 0, and the largest that is in sight."""
+    return 0.0, float(grid.numbers.max(initial=0.0)) or float(grid.all_numbers.max(initial=0.0)) or 1.0
 
 
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:

@@ -9,5 +9,6 @@ from pathlib import Path
 def written_atomically(target: Path) -> Iterator[Path]:
     """A temporary path beside `target`; the file written there is renamed to `target` once it is complete."""
     temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)  # a link would be written through
     yield temporary
     temporary.replace(target)

@@ -17,6 +17,7 @@ import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_json
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hub.directories import UNFINISHED
 from attn_cli.record import record
 from attn_cli.training import corpus, loop
@@ -50,7 +51,7 @@ class Run:
 
     @property
     def scratch(self) -> Path:
-        """The directory of everything that is not the model."""
+        """The directory of everything that is not the model; a link to another place is refused."""
         return _scratch(self.directory)
 
     @property
@@ -109,7 +110,7 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
         AttnError: there is none, it is damaged, or a text cannot be read.
         UsageError: it was started with other settings.
     """
-    path = _scratch(directory) / RECORD
+    path = checked_path(_scratch(directory), RECORD, LARGEST_TEXT)
     if not path.is_file():
         raise AttnError(f"{directory} has no unfinished run", "leave out --resume to start one")
     record = read_json(path)
@@ -122,7 +123,7 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
 def was_started_brief(directory: Path) -> bool | None:
     """Whether the unfinished run in `directory` is a brief one; None if there is none that can be read."""
     try:
-        recipe = read_json(_scratch(directory) / RECORD).get("recipe")
+        recipe = read_json(checked_path(_scratch(directory), RECORD, LARGEST_TEXT)).get("recipe")
     except AttnError:
         return None  # `resume` says why
     return bool(recipe.get("is_brief", _ADDED["is_brief"])) if isinstance(recipe, dict) else None
@@ -136,8 +137,8 @@ def advance(
 
 
 def _scratch(directory: Path) -> Path:
-    """The directory of everything that is not the model."""
-    return directory / UNFINISHED
+    """The directory of everything that is not the model; a link to another place is refused."""
+    return checked_path(directory, UNFINISHED)
 
 
 def _check_free(directory: Path, *, force: bool) -> bool:
@@ -198,13 +199,15 @@ def _ready(
 ) -> Run:
     """The run with its tokenizer and tokens, which are created if they do not exist yet."""
     scratch = _scratch(directory)
-    tokenizer = _learned_tokenizer(scratch / "tokenizer.json", order, texts, said)
-    train = _tokens(scratch / "train.bin", order.files, tokenizer, said)
+    tokenizer = _learned_tokenizer(checked_path(scratch, "tokenizer.json", LARGEST_TEXT), order, texts, said)
+    train = _tokens(checked_path(scratch, "train.bin"), order.files, tokenizer, said)
     if order.held_out is None:
         size = min(train.size // _HELD_OUT, _MOST_HELD_OUT)
         train, held_out = train[: train.size - size], train[train.size - size :]
     else:
-        held_out = _tokens(scratch / "held_out.bin", [order.held_out], tokenizer, said)[:_MOST_HELD_OUT]
+        held_out = _tokens(checked_path(scratch, "held_out.bin"), [order.held_out], tokenizer, said)[
+            :_MOST_HELD_OUT
+        ]
     held_out = held_out[held_out != START]  # the start of a file cannot be predicted
     _check_length(train, held_out, order.recipe)
     return Run(directory, order, texts, held_out_text, tokenizer, train, held_out)

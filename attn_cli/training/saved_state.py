@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.safe_paths import checked_path
 from attn_cli.record import record
 from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.network import Network
@@ -53,7 +54,7 @@ def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition
     Raises:
         AttnError: the file is damaged.
     """
-    path = directory / _FILE
+    path = checked_path(directory, _FILE)
     if not path.exists():
         return RunPosition()
     try:

@@ -79,8 +79,23 @@ def test_the_distance_of_two_heads_is_the_mean_of_their_rows() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fully_masked_rows_have_distance_0(kind: Distance) -> None:
-    assert apart(NOWHERE, NOWHERE, kind) == 0
+def test_rows_that_are_empty_in_both_heads_do_not_count(kind: Distance) -> None:
+    one, other = np.vstack([NOWHERE, SURE, EVEN]), np.vstack([NOWHERE, OTHER, EVEN])
+    assert apart(one, other, kind) == pytest.approx(apart(one[1:], other[1:], kind), abs=1e-15)
+    assert apart(one, other, kind) == pytest.approx(0.5, abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_count_for_the_pairs_in_which_they_are_not_empty(kind: Distance) -> None:
+    one, other, last = (np.vstack([row, SURE]) for row in (NOWHERE, NOWHERE, SURE))
+    table = measure_distances([one, other, last], kind)
+    np.testing.assert_allclose(table, [[0, 0, 0.5], [0, 0, 0.5], [0.5, 0.5, 0]], atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_heads_without_a_row_have_no_distance_but_each_is_like_itself(kind: Distance) -> None:
+    table = measure_distances([NOWHERE, NOWHERE], kind)
+    np.testing.assert_array_equal(table, [[0, np.nan], [np.nan, 0]])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,14 +155,13 @@ BY_HAND: dict[Distance, Callable[[Numbers, Numbers], float]] = {
 
 
 def by_hand(one: Matrix, other: Matrix, kind: Distance) -> float:
-    """The mean over the rows, number by number; 0 if both rows have no weight, 1 if only one has none."""
-    total = 0.0
-    for p, q in zip(one.tolist(), other.tolist(), strict=True):
-        if any(p) and any(q):
-            total += BY_HAND[kind](p, q)
-        elif any(p) or any(q):
-            total += 1.0
-    return total / len(one)
+    """The mean over the rows, number by number: none if both have no weight, 1 if only one has none."""
+    found = [
+        BY_HAND[kind](p, q) if any(p) and any(q) else 1.0
+        for p, q in zip(one.tolist(), other.tolist(), strict=True)
+        if any(p) or any(q)
+    ]
+    return sum(found) / len(found) if found else math.nan
 
 
 @st.composite
@@ -170,7 +184,8 @@ APART = {Distance.JENSEN_SHANNON: 1e-7, Distance.COSINE: 1e-14, Distance.TOTAL_V
 @pytest.mark.parametrize("kind", KINDS)
 @given(weights=heads(count=3))
 def test_the_distances_of_heads_are_those_of_their_definitions(kind: Distance, weights: list[Matrix]) -> None:
-    expected = [[by_hand(one, other, kind) for other in weights] for one in weights]
+    expected = np.array([[by_hand(one, other, kind) for other in weights] for one in weights])
+    np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(measure_distances(weights, kind), expected, rtol=0, atol=APART[kind])
 
 

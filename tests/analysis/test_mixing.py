@@ -128,6 +128,9 @@ def test_flow_without_scipy_names_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_network_that_takes_hours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "_MOST_EDGES", 29)
+    with pytest.raises(AttnError, match="has 30 edges"):
+        check_size(3, 4, is_causal=True)
     monkeypatch.setattr(flows, "_MOST_EDGES", 30)
     check_size(3, 4, is_causal=True)
     with pytest.raises(AttnError) as error:

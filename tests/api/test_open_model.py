@@ -42,7 +42,7 @@ def test_every_step_is_that_of_the_command(reading: ModelReading) -> None:
         expected = np.array(numbers, dtype=np.float64)
         found = np.where(np.isneginf(head.step(step)), np.nan, head.step(step))
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
-        assert getattr(head, step) is head.step(step)
+        assert getattr(head, step.replace("-", "_")) is head.step(step)
     assert (head.name, head.kv_head) == ("2.6", entry["kv_head"])
     assert head.scale == pytest.approx(entry["scale"])
 
@@ -71,6 +71,31 @@ def test_rows_columns_and_hidden_keys_are_selected_as_on_the_command_line(readin
     assert [token.position for token in head.key_tokens] == entry["keys"] == [1, 3, 4, 5, 6, 7, 8]
     same = reading.head(-2, -2, rows=[5, -1], columns=range(1, 9), hide=[2], renormalize=True)
     np.testing.assert_array_equal(same.weights, head.weights)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize("rows", [None, "-1", "1-4"])
+def test_metrics_are_as_exact_as_the_weights(dtype: str, tolerance: float, rows: str | None) -> None:
+    """The entropy, the distance, and what the first two keys get, from the weights of every head."""
+    reading = open_model(dtype=dtype).read(TEXT)
+    metrics = reading.metrics(rows=rows, on="0,1")
+    for head in reading.heads():
+        chosen = (
+            slice(None)
+            if rows is None
+            else [token.position for token in reading.head(0, 0, rows=rows).query_tokens]
+        )
+        weights = head.weights[chosen].astype(np.float64)
+        places = np.arange(len(head.weights))
+        distance = np.abs(places[chosen, None] - places)
+        expected = {
+            "entropy": -(weights * np.log(np.where(weights > 0, weights, 1))).sum(axis=-1),
+            "distance": (weights * distance).sum(axis=-1),
+            "on": weights[:, :2].sum(axis=-1),
+        }
+        for name, of_rows in expected.items():
+            found = metrics[name][head.layer, head.head]
+            assert found == pytest.approx(of_rows.mean(), rel=tolerance, abs=tolerance)
 
 
 def test_metrics_are_those_of_the_command(reading: ModelReading) -> None:

@@ -9,7 +9,10 @@ import pytest
 from attn_cli.spelling import edits, nearest
 from tests.support.worlds import attn, refused
 
-STEPS = "input, queries, keys, values, scores, bias, mask, logits, weights, context, output"
+STEPS = (
+    "input, queries, keys, values, scores, bias, mask, logits, weights, context, output, "
+    "norms, norm-shares, value-zeroing"
+)
 
 
 def told(line: str) -> tuple[str, str]:
@@ -194,6 +197,22 @@ def test_a_long_text_is_truncated_in_a_hint() -> None:
         ("inspect x --top 1e2", "--top takes a whole number of at least 1, not '1e2'", "--top 100"),
         ("inspect x --top inf", "--top takes a whole number of at least 1, not 'inf'", "--top 1"),
         ("inspect x --dtype", None, "--dtype float32|float16|bfloat16|float64"),
+        (
+            "inspect x --width 3in",
+            "--width takes a whole number from 1 to 65536, not '3in'",
+            "--width 64, or for a picture attn heatmap with --width 3in",
+        ),
+        (
+            "inspect x --width wide",
+            "--width takes a whole number from 1 to 65536, not 'wide'",
+            "--width 64",
+        ),
+        (
+            "inspect x --head-count x",
+            "--head-count takes a whole number from 1 to 1024, not 'x'",
+            "--head-count 4",
+        ),
+        ("inspect x --seed x", "--seed takes a whole number of at least 0, not 'x'", "--seed 0"),
         ("heatmap x --dpi 9", "--dpi takes a whole number from 10 to 2400, not '9'", "--dpi 10"),
         ("heatmap x --dpi x", "--dpi takes a whole number from 10 to 2400, not 'x'", "--dpi 150"),
         ("train x --rate 7", "--rate takes a number from 1e-08 to 1.0, not '7'", "--rate 1.0"),

@@ -238,3 +238,9 @@ def test_too_many_heads_are_refused_with_the_mean_as_a_way_out() -> None:
     )
     problem = "--as-text shows at most 64 texts below one another, and 1 row of 65 heads are 65"
     assert refused(answer) == (2, problem, "--mean, or fewer heads: -l, -H or --heads")
+
+
+@pytest.mark.parametrize(("digits", "first"), [("0", "<s>[0.9] "), ("1", "<s>[0.9] "), ("2", "<s>[.92] ")])
+def test_the_largest_weight_has_as_many_digits_as_are_asked_for_but_one(digits: str, first: str) -> None:
+    shown = attn("inspect", "the cat sat", "--heads", "1.3", "--as-text", "--digits", digits).out
+    assert shown.splitlines()[4].startswith(first)

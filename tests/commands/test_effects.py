@@ -83,6 +83,15 @@ def test_the_sum_stands_beside_the_logit() -> None:
     assert "listed 10 of 32 heads; --top 0 lists all" in answered.err
 
 
+def test_a_sum_that_rounding_changes_is_not_said_to_be_equal() -> None:
+    """In bfloat16 a number has three digits."""
+    found = attn("effects", STORY, "--dtype", "bfloat16").out
+    line = next(line for line in found.splitlines() if line.startswith("sum "))
+    matched = re.fullmatch(r"sum ([\d.]+) ≈ logit ([\d.]+)", line)
+    assert matched is not None, line
+    assert float(matched[1]) == pytest.approx(float(matched[2]), abs=0.05)
+
+
 def test_heads_are_switched_off_one_at_a_time() -> None:
     ablation = answer(STORY, "--ablate", "zero")["ablation"]
     assert (ablation["method"], ablation["replaced_by"], len(ablation["heads"])) == ("zero", "zeros", 32)

@@ -254,7 +254,7 @@ def test_a_decoder_is_watched(kind: str, saved: Callable[[str], Path]) -> None:
         (
             ("--generate", "600"),
             1,
-            "the continuation is too long: 6 tokens and 600 more, but storybook has 512 positions",
+            "the continuation is too long: 6 tokens and 600 more, but storybook was made for 512",
             "--generate 506",
         ),
         (("--watch",), 2, "--watch applies only with --generate", "--generate 20 --watch"),
@@ -285,6 +285,17 @@ def test_a_seed_of_no_drawn_token_is_refused() -> None:
         problem,
         "--generate 20 --temperature 0.8 --seed 3",
     )
+
+
+def test_a_continuation_beyond_the_positions_is_refused_where_these_are_computed(
+    saved: Callable[[str], Path],
+) -> None:
+    status, problem, hint = refused(attn("tokens", "the cat", "-m", saved("llama"), "--generate", "9000"))
+    told = re.fullmatch(
+        r"the continuation is too long: (\d+) tokens and 9,000 more, but \S+ was made for (\d+)", problem
+    )
+    assert told is not None, problem
+    assert (status, hint) == (1, f"--generate {int(told[2]) - int(told[1])}")
 
 
 def test_the_last_position_can_be_reached() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from attn_cli.answers.effects import KeptShare
 from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphEdge, GraphNode
+from attn_cli.reading.graph import keeping
 from attn_cli.reading.graph import weights as weights_graph
 from attn_cli.show.graph.content import GraphContent
 from attn_cli.show.graph.dot import as_dot
@@ -25,7 +26,7 @@ from attn_cli.show.graph.node_link import as_node_link
 from attn_cli.vocabulary import Kind
 from tests.support.every_type import save_twin
 from tests.support.hostile import HOSTILE
-from tests.support.language_models import MASKED, TARGETED
+from tests.support.language_models import MASKED, NEXT, TARGETED
 from tests.support.twins import minilm
 from tests.support.worlds import attn, refused
 
@@ -106,6 +107,20 @@ def test_a_whole_graph_of_weights_or_norms_is_every_matrix(tmp_path: Path, measu
     assert passed_on == ({1.0} if measure == "weights" else {None})
 
 
+def test_a_long_text_is_read_in_blocks_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    monkeypatch.setattr(weights_graph, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    blocks = graph_of(tmp_path, "--keep", "1", "--graph", "norms")
+    ours, theirs = (
+        {
+            (source, target, data["head"]): data["weight"]
+            for source, target, data in edges_of(graph, "head", "self")
+        }
+        for graph in (blocks, whole)
+    )
+    assert ours == pytest.approx(theirs, rel=1e-4)  # float32
+
+
 def test_an_edge_of_norms_has_its_weight_beside_it(tmp_path: Path) -> None:
     norms, weights = (
         {
@@ -153,6 +168,16 @@ def test_chosen_heads_are_those_of_the_graph_and_of_its_whole(tmp_path: Path) ->
         heads = {(data["layer"], data["head"]) for *_, data in edges_of(graph, "head", "self")}
         assert heads == {(2, 6), (0, 2)}
         assert graph.graph["head_edges"] == len(edges_of(graph, "head", "self"))
+
+
+def test_heads_that_meet_a_condition_are_those_of_the_graph(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "--where", "direct>1", "--keep", "1")
+    heads = {(data["layer"], data["head"]) for *_, data in edges_of(graph, "head", "self")}
+    assert heads == {(2, 6), (2, 7)}
+    assert graph.graph["head_edges"] == 2 * 19
+    empty = attn("effects", STORY, "--where", "direct>100", "-o", tmp_path / "empty.dot")
+    assert empty.status == 0
+    assert "the graph has no edges of heads" in empty.err.splitlines()
 
 
 def test_the_default_is_nine_tenths_of_the_effects(tmp_path: Path) -> None:
@@ -275,6 +300,17 @@ def test_neuronpedia_reads_heads_between_tokens_and_the_logit(tmp_path: Path) ->
     assert len(set(triples)) == len(triples)  # the viewer tells nodes apart by these
 
 
+def test_before_a_soft_cap_the_edges_add_up(tmp_path: Path) -> None:
+    NEXT["gemma2, a low cap"].save(tmp_path)
+    graph = graph_of(tmp_path, "-m", tmp_path, "--keep", "1", text="the cat sat on the mat")
+    facts = graph.graph
+    total = sum(data["weight"] for *_, data in graph.edges(data=True))
+    assert total + facts["bias"] + facts["constant"] + facts["mean"] == pytest.approx(facts["sum"], abs=1e-4)
+    assert facts["softcap"] * np.tanh(facts["sum"] / facts["softcap"]) == pytest.approx(
+        facts["logit"], abs=1e-4
+    )
+
+
 def test_in_neuronpedias_graph_what_enters_a_head_is_what_leaves_it(tmp_path: Path) -> None:
     found = neuronpedia(tmp_path, "--keep", "1")
     heads = [node["node_id"] for node in found["nodes"] if node["feature_type"] == "attention head"]
@@ -296,6 +332,14 @@ def test_a_head_has_its_whole_effect_however_few_looks_are_kept(tmp_path: Path) 
     assert links["2_7_18", logit] == pytest.approx(expected[2, 7])
 
 
+def test_labels_in_neuronpedias_graph_are_no_markup(tmp_path: Path) -> None:
+    found = neuronpedia(tmp_path, "--keep", "1")
+    assert found["metadata"]["prompt_tokens"][0] == "<s>"
+    labels = {node["clerp"] for node in found["nodes"]}
+    assert '"\u2039s\u203a" before layer 3' in labels
+    assert not any(sign in each for each in labels for sign in "<>&")
+
+
 def test_tokens_of_an_encoder_and_a_decoder_are_nodes_of_two_sides(tmp_path: Path) -> None:
     TARGETED["t5"].save(tmp_path)
     line = ("--target", "the mat was", "-m", tmp_path, "--keep", "1")
@@ -310,11 +354,13 @@ def test_tokens_of_an_encoder_and_a_decoder_are_nodes_of_two_sides(tmp_path: Pat
         facts["logit"], abs=1e-3
     )
     weights = graph_of(tmp_path, *line, "--graph", "weights", text="the cat sat")
-    cross = [edge for edge in edges_of(weights, "head") if edge[2]["attention"] == "cross"]
+    cross = [edge for edge in edges_of(weights, "head", "self") if edge[2]["attention"] == "cross"]
+    assert {data["kind"] for *_, data in cross} == {"head"}  # no token of the other text is the query's own
     assert {
         (weights.nodes[source]["side"], weights.nodes[target]["side"]) for source, target, _ in cross
     } == {("encoder", "decoder")}
     assert "prediction" in weights
+    assert all(re.fullmatch(r"[\w.-]+", node) for node in (*effects, *weights))  # as names in XML are
     encoder = graph_of(
         tmp_path, "-m", tmp_path, "--graph", "weights", "--kind", "encoder", text="the cat sat"
     )
@@ -437,6 +483,13 @@ def test_too_many_pairs_are_refused_before_the_layers_run(
     assert attn(*line, "the cat sat on").status == 0
 
 
+def test_the_limits_are_those_that_the_page_names() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "effects.md").read_text("utf-8")
+    assert f"at most {keeping._MOST_KEPT:,} edges" in page  # noqa: SLF001  the number itself
+    assert f"at most {weights_graph._MOST_PAIRS:,} pairs" in page  # noqa: SLF001
+    assert weights_graph._MOST_PAIRS == 1 << 24  # noqa: SLF001
+
+
 _GRAPH = "-o graph.graphml or graph.dot, or --schema node-link -o graph.json"
 _NO_GRAPH = "applies only to a graph, and no file holds one"
 
@@ -482,6 +535,11 @@ _NO_GRAPH = "applies only to a graph, and no file holds one"
             "-o x.dot --graph words",
             "--graph cannot be 'words': it must be one of effects, weights, norms",
             "attn effects --help",
+        ),
+        (
+            "-o x.dot -o x.csv --graph weights --where direct>1",
+            "--where does not apply to --graph weights",
+            "leave --where out",
         ),
         (
             "-o x.dot --graph norms --against x",

@@ -2,11 +2,9 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,8 +14,8 @@ from attn_cli.core.multihead import Attention
 from attn_cli.core.streaming import row_metrics
 from attn_cli.core.streaming.stream import summarise
 from attn_cli.models.source import Layer
-from attn_cli.show import data
 from attn_cli.vocabulary import Metric
+from tests.support.documents import document
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.sinks import Sinks
 from tests.support.worlds import attn, refused
@@ -50,13 +48,6 @@ WITHOUT_NAMES = (
 )
 
 Numbers = npt.NDArray[np.floating]
-
-
-def document(*words: str | Path) -> dict[str, Any]:
-    """The JSON object of a command, which fits the schema."""
-    answer = attn(*words, "--json").document
-    jsonschema.Draft202012Validator(json.loads(data.schema())).validate(answer)
-    return answer
 
 
 def expected_of(whole: dict[str, Any], entry: dict[str, Any], on: list[int]) -> dict[str, float | None]:

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,12 +15,10 @@ import safetensors.numpy
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.commands.results import hidden
 from attn_cli.reading import steps, window
-from attn_cli.show import data
-from attn_cli.show.picture import page
 from attn_cli.show.picture.marks import Drawing, Image, Word
 from attn_cli.vocabulary import Distance
+from tests.support.documents import Model, document
 from tests.support.families import FAMILIES, TRANSLATORS
-from tests.support.sinks import Sinks
 from tests.support.worlds import attn, attn_in_terminal, refused
 
 TEXT = "the cat sat on the mat and slept"  # eight words
@@ -30,39 +26,6 @@ BOTH = "--heads", "0.0,0.1"
 SINK = np.array([1.0, -2.0])
 
 Numbers = npt.NDArray[np.floating]
-Model = Callable[..., None]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """Makes commands read a model with these sinks, one array or None per layer."""
-
-    def use(*sinks: Numbers | None, **request: Any) -> None:
-        source = Sinks(*sinks, **request)
-        monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: source)
-
-    return use
-
-
-@pytest.fixture
-def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
-    """The drawings that commands make; their files are empty."""
-    made = list[Drawing]()
-
-    def paged(*given: Any, **more: Any) -> Drawing:
-        made.append(page(*given, **more))
-        return made[-1]
-
-    monkeypatch.setattr("attn_cli.show.picture.page", paged)
-    monkeypatch.setattr("attn_cli.show.picture.render", lambda *_: b"")
-    return made
-
-
-def document(*words: str | Path) -> dict[str, Any]:
-    """The JSON object of a command, which fits the schema."""
-    answer = attn(*words, "--json").document
-    jsonschema.Draft202012Validator(json.loads(data.schema())).validate(answer)
-    return answer
 
 
 def weights_of(*words: str | Path) -> list[dict[str, Any]]:
@@ -337,6 +300,28 @@ def test_distances_count_all_hidden_keys_as_one_more(kind: Distance, rows: list[
         np.testing.assert_allclose(found["matrix"], measure_distances(expected, kind), atol=1e-6)
         assert np.array(found["hidden"]["weight"]).shape == (3, len(shown[0]))
         assert found["hidden"]["keys"] == [0, 2]
+
+
+@pytest.mark.parametrize("more", [[], ["--words"]])
+def test_a_row_without_weight_in_both_heads_has_no_part_in_their_distance(more: list[str]) -> None:
+    line = ("compare", TEXT, "--heads", "2.5,2.7", "--hide", "first", "--renormalize", *more)
+    whole, others = document(*line), document(*line, "--rows", "1-")
+    np.testing.assert_allclose(whole["matrix"], others["matrix"], atol=1e-12)
+    assert whole["matrix"][0][1] > 0
+    said = "row 0 has no weight left to renormalize in both heads, and is masked"
+    assert said in attn(*line, "--json").err
+    assert said in attn(*line).err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--words"]])
+def test_heads_without_any_row_to_compare_are_an_error(more: list[str]) -> None:
+    line = ("compare", TEXT, "--heads", "2.5,2.7", "--hide", "first", "--renormalize", "--rows", "0")
+    answer = attn(*line, *more)
+    assert answer.status == 1
+    assert answer.err.endswith(
+        "attn: 2.5 and 2.7 cannot be compared: no row has weight left in either\n"
+        "try: fewer keys with --hide, or other --rows\n"
+    )
 
 
 def test_the_difference_of_two_heads_has_that_of_what_hidden_keys_took() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from attn_cli.analysis.flow import flow
 from attn_cli.analysis.mixing import mixed
+from attn_cli.reading.mixing import answer as mixing_answer
 from attn_cli.show import data
 from tests.support.every_type import TYPES, save_twin
 from tests.support.language_models import MASKED, TARGETED
@@ -73,6 +74,12 @@ def test_rollout_and_flow_are_those_of_the_weights() -> None:
     )
 
 
+def test_a_long_text_is_read_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = answer(STORY, "--rollout")["rollout"]
+    monkeypatch.setattr(mixing_answer, "LARGEST", 8 * 19 * 5)  # five rows of the heads of a layer
+    np.testing.assert_allclose(answer(STORY, "--rollout")["rollout"], whole, atol=1e-6)  # float32
+
+
 def test_what_is_not_asked_for_is_not_there() -> None:
     assert set(answer(STORY, "--rollout")) == {"kind", "position", "rollout"}
     assert set(answer(STORY, "--flow")) == {"kind", "position", "flow"}
@@ -118,6 +125,18 @@ def test_an_encoder_is_asked_about_one_position() -> None:
     assert re.search(r'^0\.\d+ of the rollout of "cat" \(2\) is on "\S+" \(\d\)$', found.err, re.MULTILINE)
 
 
+def test_a_causal_model_read_through_transformers_has_a_last_position(tmp_path: Path) -> None:
+    save_twin("mpt", tmp_path)
+    line = ("the cat sat on the mat", "-m", tmp_path)
+    found, weights = answer(*line, "--rollout", "--flow"), mean_weights(*line)
+    last = weights.shape[1] - 1
+    assert found["position"] == last > 0
+    np.testing.assert_allclose(found["rollout"], by_loop(weights, last), atol=1e-6)
+    err = " ".join(attn("effects", *line, "--rollout", "--flow").err.split())
+    assert "; in a causal model each layer moves more of it to the first tokens" in err
+    assert "in a causal model more paths lead to a token the earlier it stands" in err
+
+
 def test_a_masked_token_is_the_position_by_default(tmp_path: Path) -> None:
     MASKED["bert"].save(tmp_path)
     found = answer("the cat [MASK] on the mat", "-m", tmp_path, "--rollout", "--flow")
@@ -155,24 +174,25 @@ def test_what_learned_sinks_take_is_lost_and_said(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_a_hybrid_model_has_no_rollout_and_a_graph_of_the_layers_that_attend(tmp_path: Path) -> None:
-    if "jamba" not in TYPES:
-        pytest.skip("this version of transformers has no type jamba")
-    save_twin("jamba", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "attending", "layers"),
+    [("jamba", {1, 3}, {0, 1, 2, 3}), ("granitemoehybrid", {1}, {0, 1, 2})],
+)
+def test_a_hybrid_model_has_no_rollout_and_a_graph_of_the_layers_that_attend(
+    kind: str, attending: set[int], layers: set[int], tmp_path: Path
+) -> None:
+    if kind not in TYPES:
+        pytest.skip(f"this version of transformers has no type {kind}")
+    save_twin(kind, tmp_path)
     line = ("effects", "the cat sat", "-m", tmp_path)
     status, problem, hint = refused(attn(*line, "--rollout"))
-    assert status == 1
-    name = tmp_path.name
-    assert problem == f"rollout and flow are not defined for {name}: its layer 0 has no attention"
-    assert hint == "a model whose layers all have attention weights"
+    assert (status, hint) == (1, "a model whose layers all have attention weights")
+    assert problem == f"rollout and flow are not defined for {tmp_path.name}: its layer 0 has no attention"
     graph = tmp_path / "graph.graphml"
     assert attn(*line, "--graph", "weights", "--keep", "1", "-o", graph).status == 0
-    read = nx.read_graphml(graph, force_multigraph=True)
-    heads = {data["layer"] for *_, data in read.edges(data=True) if "head" in data}
-    stream = {
-        data["layer"] for *_, data in read.edges(data=True) if data["kind"] == "residual" and "layer" in data
-    }
-    assert (heads, stream) == ({1, 3}, {0, 1, 2, 3})
+    edges = [edge for *_, edge in nx.read_graphml(graph, force_multigraph=True).edges(data=True)]
+    assert {edge["layer"] for edge in edges if "head" in edge} == attending
+    assert {edge["layer"] for edge in edges if edge["kind"] == "residual" and "layer" in edge} == layers
     assert refused(attn(*line, "--graph", "weights", "-l", "2", "-o", tmp_path / "b.dot"))[0] == 2
 
 
@@ -180,6 +200,12 @@ def test_a_text_of_one_token_is_its_own_rollout() -> None:
     found = attn("effects", "a", "--no-special", "--rollout", "--flow", "--json")
     assert found.document["mixing"]["rollout"] == [pytest.approx([1.0])] * 4
     assert found.document["mixing"]["flow"] == pytest.approx([1.0])
+    assert found.err.strip() == ALONE
+
+
+def test_the_first_token_of_a_causal_model_is_reached_by_itself_alone() -> None:
+    found = attn("effects", STORY, "--rollout", "--flow", "--position", "0", "--json")
+    assert found.document["mixing"]["rollout"][-1] == pytest.approx([1.0] + [0.0] * 18)
     assert found.err.strip() == ALONE
 
 

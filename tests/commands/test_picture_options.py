@@ -116,7 +116,11 @@ def test_a_number_without_a_unit_is_the_width_of_the_random_layer(tmp_path: Path
 
 def test_commands_without_pictures_take_no_length() -> None:
     answer = attn("inspect", TEXT, "-m", "random", "--width", "3.3in")
-    assert refused(answer) == (2, "--width takes a whole number from 1 to 65536, not '3.3in'", "--width 1")
+    assert refused(answer) == (
+        2,
+        "--width takes a whole number from 1 to 65536, not '3.3in'",
+        "--width 64, or for a picture attn heatmap with --width 3.3in",
+    )
 
 
 def sizes(tmp_path: Path, *line: str) -> set[float]:

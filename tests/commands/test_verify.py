@@ -22,6 +22,7 @@ from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Precision
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.vocabulary import Check, DType, Kind
+from tests.support.every_language_model import language_twin
 from tests.support.families import TRANSLATORS
 from tests.support.twins import RECIPES, Recipe, byte_level, save_tokenizer
 from tests.support.worlds import attn, refused
@@ -217,6 +218,13 @@ def test_float64_is_judged_in_float64(twins: Path) -> None:
     found = attn("verify", "-m", twins / "llama", "--dtype", "float64", "--json").document
     assert (found["passed"], found["tolerance"]) == (True, 1e-10)
     assert found["largest"] < 1e-12  # RoPE, RMSNorm and softmax of transformers are float64 too
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_reference_that_masks_with_the_smallest_float64_runs(dtype: str, tmp_path: Path) -> None:
+    """XGLM makes it as float32, in which it has no room: transformers' own float64 fails."""
+    language_twin("xglm", tmp_path)
+    assert attn("verify", TEXT, "-m", tmp_path, "--dtype", dtype).status == 0
 
 
 def test_without_a_target_a_decoder_reads_the_text(tmp_path: Path) -> None:

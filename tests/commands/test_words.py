@@ -3,11 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,14 +15,12 @@ import safetensors.numpy
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.reading import window
 from attn_cli.reading.token_selection.text_side import TextSide
-from attn_cli.show import data
-from attn_cli.show.picture import page
 from attn_cli.show.picture.marks import Drawing, Word
 from attn_cli.vocabulary import Distance
+from tests.support.documents import Model, document
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.own_words import SCRIPTS, words_by_hand
 from tests.support.readings import reading_of
-from tests.support.sinks import Sinks
 from tests.support.twins import minilm
 from tests.support.worlds import attn, refused
 
@@ -33,39 +30,6 @@ SINK = np.array([1.0, -2.0])
 EXACT = 1e-6  # of weights written as float32
 
 Numbers = npt.NDArray[np.floating]
-Model = Callable[..., None]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """Makes commands read a model with these sinks, one array or None per layer."""
-
-    def use(*sinks: Numbers | None, **request: Any) -> None:
-        source = Sinks(*sinks, **request)
-        monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: source)
-
-    return use
-
-
-@pytest.fixture
-def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
-    """The drawings that commands make; their files are empty."""
-    made = list[Drawing]()
-
-    def paged(*given: Any, **more: Any) -> Drawing:
-        made.append(page(*given, **more))
-        return made[-1]
-
-    monkeypatch.setattr("attn_cli.show.picture.page", paged)
-    monkeypatch.setattr("attn_cli.show.picture.render", lambda *_: b"")
-    return made
-
-
-def document(*words: str | Path) -> dict[str, Any]:
-    """The JSON object of a command, which fits the schema."""
-    answer = attn(*words, "--json").document
-    jsonschema.Draft202012Validator(json.loads(data.schema())).validate(answer)
-    return answer
 
 
 def matrix(entry: dict[str, Any], step: str = "weights") -> Numbers:
@@ -423,11 +387,9 @@ def test_distances_are_those_of_rows_of_words(kind: Distance, more: list[str]) -
     heads = ("--heads", "0.1,0.3,3.4")
     rows = [matrix(entry) for entry in document("inspect", TEXT, *heads, "--words", *more)["attention"]]
     if "--hide" in more:
-        rows = [row[1:] for row in rows]  # the first row has nothing left: it counts as equal
+        rows = [row[1:] for row in rows]  # the first row has nothing left: it does not count
     answer = document("compare", TEXT, *heads, "--words", "-d", kind.value, *more)
     expected = np.array(measure_distances(rows, kind))
-    if "--hide" in more:
-        expected = expected * len(rows[0]) / (len(rows[0]) + 1)
     np.testing.assert_allclose(answer["matrix"], expected, atol=1e-5)
     assert [word["text"] for word in answer["words"]] == WORDS
 

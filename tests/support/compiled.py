@@ -44,10 +44,13 @@ Matrix = npt.NDArray[np.float32]
 
 def save_compiled(directory: Path) -> Path:
     """Save the model and a tokenizer with one token per word."""
-    tensors = {"wte.weight": _written(len(WORDS), TOKEN), "wpe.weight": _written(POSITIONS, POSITION)}
+    tensors = {
+        "wte.weight": embedding_rows(len(WORDS), TOKEN),
+        "wpe.weight": embedding_rows(POSITIONS, POSITION),
+    }
     tensors |= {"ln_f.weight": np.ones(WIDTH, np.float32), "ln_f.bias": np.zeros(WIDTH, np.float32)}
     for layer in range(2):
-        tensors |= _layer(f"h.{layer}.")
+        tensors |= empty_layer(f"h.{layer}.")
     _previous_token(tensors)
     _induction(tensors)
     save_file(tensors, directory / "model.safetensors")
@@ -58,7 +61,7 @@ def save_compiled(directory: Path) -> Path:
     return directory
 
 
-def _layer(name: str) -> dict[str, Matrix]:
+def empty_layer(name: str) -> dict[str, Matrix]:
     """A layer that adds nothing."""
     shapes: dict[str, tuple[int, ...]] = {
         "attn.c_attn.weight": (WIDTH, 3 * WIDTH),
@@ -97,7 +100,7 @@ def _induction(tensors: dict[str, Matrix]) -> None:
         projections[PREVIOUS + word, WIDTH + HEAD + word] = SHARP
 
 
-def _written(count: int, group: int) -> Matrix:
+def embedding_rows(count: int, group: int) -> Matrix:
     """(count, M) embeddings: 1 in the feature of its own, -1 in its negative."""
     rows = np.zeros((count, WIDTH), np.float32)
     own = np.arange(count)

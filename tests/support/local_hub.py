@@ -1,12 +1,15 @@
 """A hub for tests: a local server that answers like Hugging Face's."""
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
+
+_BLOCK = 2**20
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -24,7 +27,14 @@ class Hub:
     refusal: Refusal | None = None
     breaks_after: int | None = None  # bytes of an answer, until the connection is cut
     takes_ranges: bool = True
+    takes_any_revision: bool = False
     commit: str = COMMIT
+    extra: int = 0  # bytes that are sent after the announced ones
+    encoding: str = ""  # of a body that is sent compressed, although nobody asked for that
+    error: bytes | None = None  # what an answer to GET says, if it is a refusal
+    headers: dict[str, str] = field(default_factory=dict)  # of every answer
+    lengths: dict[str, int] = field(default_factory=dict)  # announced, where one is not that of the content
+    sent: int = 0  # bytes of bodies
     etags: dict[str, str] = field(default_factory=dict)  # where one is not the SHA-256 of the content
     endpoint: str = ""
     asked: list[str] = field(default_factory=list)
@@ -43,7 +53,7 @@ class Hub:
         revision, _, file = rest.partition("/")
         if name != self.name:
             return 401, "RepoNotFound"
-        if revision.replace("%2F", "/") not in self.revisions:
+        if not self.takes_any_revision and revision.replace("%2F", "/") not in self.revisions:
             return 404, "RevisionNotFound"
         return self.files.get(file, (404, "EntryNotFound"))
 
@@ -59,13 +69,34 @@ class _Answer(BaseHTTPRequestHandler):
         self._head(self.hub.found(self.path), 0)
 
     def do_GET(self) -> None:
+        if self.hub.error is not None:
+            self._fail(self.hub.error)
+            return
         start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if self.hub.takes_ranges else 0
         found = self.hub.found(self.path)
         self._head(found, start)
         if isinstance(found, bytes):
             end, self.hub.breaks_after = self.hub.breaks_after, None
-            self.wfile.write(found[start:] if end is None else found[start : start + end])
-            self.close_connection = end is not None
+            self._send(found[start:] if end is None else found[start : start + end])
+            for _ in range(0, self.hub.extra, _BLOCK):
+                self._send(bytes(_BLOCK))
+            self.close_connection = end is not None or bool(self.hub.extra or self.hub.encoding)
+
+    def _send(self, content: bytes) -> None:
+        if self.hub.encoding:
+            content = gzip.compress(content)
+        with suppress(OSError):  # the client has heard enough
+            self.wfile.write(content)
+            self.hub.sent += len(content)
+
+    def _fail(self, block: bytes) -> None:
+        """An error with a body of 100 MB."""
+        self.send_response(500)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        for _ in range(0, 100 * _BLOCK, _BLOCK):
+            self._send(block * (_BLOCK // len(block)))
+        self.close_connection = True
 
     def _head(self, found: bytes | Refusal, start: int) -> None:
         hub, file = self.hub, self.path.rpartition("/")[2]
@@ -76,7 +107,12 @@ class _Answer(BaseHTTPRequestHandler):
             etag = hub.etags.get(file) or hashlib.sha256(found).hexdigest()
             self.send_header("ETag", f'"{etag}"')
             self.send_header("X-Repo-Commit", hub.commit)
-            self.send_header("Content-Length", str(len(found) - start))
+            for name, value in hub.headers.items():
+                self.send_header(name, value)
+            if self.command == "GET" and hub.encoding:
+                self.send_header("Content-Encoding", hub.encoding)
+            if self.command == "HEAD" or not (hub.extra or hub.encoding):
+                self.send_header("Content-Length", str(hub.lengths.get(file, len(found)) - start))
         else:
             self.send_response(found[0])
             self.send_header("X-Error-Code", found[1])

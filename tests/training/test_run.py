@@ -483,3 +483,39 @@ def test_a_directory_named_like_the_bundled_model_can_be_read(
     monkeypatch.chdir(tmp_path)
     named, unnamed = attn("inspect", "cat", "--json", "-m", "storybook"), attn("inspect", "cat", "--json")
     assert (named.document["model"]["layers"], unnamed.document["model"]["layers"]) == (2, 4)
+
+
+@pytest.mark.parametrize("name", ["run.json", "state.safetensors", "tokenizer.json", "train.bin"])
+def test_a_state_that_is_a_link_to_another_place_is_not_read(text: Path, tmp_path: Path, name: str) -> None:
+    prepared(tmp_path / "model", text)
+    path = tmp_path / "model" / "attn-training" / name
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"{}")
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside)
+    status, problem, hint = refused(train(text, tmp_path / "model", "--steps", "6", "--resume", "--quiet"))
+    assert problem == f"{path} is a link that points outside the checkpoint: to {outside}"
+    assert (status, hint) == (1, "replace the link with a copy of the file, if you trust it")
+
+
+def test_a_state_in_another_directory_is_neither_read_nor_written(text: Path, tmp_path: Path) -> None:
+    prepared(tmp_path / "other", text)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "attn-training").symlink_to(tmp_path / "other" / "attn-training")
+    for option in ("--resume", "--force"):
+        _, problem, _ = refused(train(text, tmp_path / "model", "--steps", "6", option, "--quiet"))
+        path = tmp_path / "model" / "attn-training"
+        problem_of_link = f"{path} is a link that points outside the checkpoint: "
+        assert problem.startswith(problem_of_link)
+
+
+def test_a_link_under_the_name_of_an_unfinished_file_is_not_written_through(
+    text: Path, tmp_path: Path
+) -> None:
+    run = prepared(tmp_path / "model", text)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"whole")
+    for name in ("state.safetensors", "held_out.bin", "run.json"):
+        (run.scratch / f".{name}.part").symlink_to(victim)
+    assert train(text, tmp_path / "model", "--steps", "6", "--resume", "--quiet").status == 0
+    assert victim.read_bytes() == b"whole"

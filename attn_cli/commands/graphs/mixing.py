@@ -97,7 +97,7 @@ def _show(world: World, reading: "Reading", answer: "Mixing", asked: AskedOption
     world.screen.print(TextTable(names, rows, right=range(1, len(names))))
     total = len(reading.keys)
     if len(rows) < total:
-        world.note(f"listed {len(rows)} of {total} tokens; --top 0 lists all")
+        world.note(f"listed {len(rows):,} of {total:,} tokens; --top 0 lists all")
 
 
 def _write(world: World, reading: "Reading", answer: "Mixing", view: View) -> None:

@@ -74,5 +74,11 @@ class PictureOptions:
     ] = None
     dpi: Annotated[
         int,
-        typer.Option("--dpi", min=10, max=2400, metavar="N", help="Resolution of .png, in pixels per inch."),
+        typer.Option(
+            "--dpi",
+            min=10,
+            max=2400,
+            metavar="N",
+            help="Resolution of .png, in pixels per inch; of .svg and .pdf only for cells of long texts.",
+        ),
     ] = 150

@@ -49,14 +49,13 @@ def _show_heads(world: World, effects: "Effects", top: int, digits: int) -> None
 
     names, rows = heads_table(effects, top, digits)
     if not rows:
-        world.note("no head meets all --where conditions")
         return
     world.say("")
     numbers = range(2, len(names))
     world.screen.print(TextTable(names, rows, right=numbers, rest="widen the window, or use --json"))
     total = len(effects.places)
     if len(rows) < total:
-        world.note(f"listed {len(rows)} of {total} heads; --top 0 lists all")
+        world.note(f"listed {len(rows):,} of {total:,} heads; --top 0 lists all")
 
 
 def _note_ablation(world: World, ablation: "AblationEffects", digits: int) -> None:

@@ -110,7 +110,7 @@ def show_table(
     rest = "widen the window, or use --json"
     world.screen.print(TextTable(names, rows, right=numbers, rest=rest, kept=sorted_by))
     if len(shown) < len(summaries):
-        world.note(f"listed {len(shown)} of {len(summaries)} heads; --top 0 lists all")
+        world.note(f"listed {len(shown):,} of {len(summaries):,} heads; --top 0 lists all")
 
 
 def origin_of(known: "KnownPatterns | None", too_few: "Sequence[TooFewRows]") -> str:

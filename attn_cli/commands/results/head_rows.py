@@ -34,13 +34,14 @@ def grids_of_lines(
     world: World, reading: "Reading", heads: "Sequence[Head]", steps: Sequence[Step], scale: "StepScale"
 ) -> "Iterator[Grid]":
     """A grid for each step that has numbers for pairs of tokens; for each head of other steps."""
-    from attn_cli.show.grids import step_grid
+    from attn_cli.show.grids import first_heads, step_grid
     from attn_cli.show.head_rows import stacked
 
     names = list(_names(world, reading, heads))
     for step in steps:
-        grids = [step_grid(reading.sides, head, step, scale) for head in heads if step in head.steps]
-        if step.is_pairwise and len(grids) == len(heads):
+        shown = first_heads(heads) if step.is_of_layer else heads
+        grids = [step_grid(reading.sides, head, step, scale) for head in shown if step in head.steps]
+        if step.is_pairwise and not step.is_of_layer and len(grids) == len(heads):
             yield stacked(grids, names, f"{step} · {_queries(reading, heads[0])}")
         else:
             yield from grids

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attn_cli.show.scale import Limits, StepScale
 
 _USUAL = "--limits 0,1"
+_SHARES = frozenset({Step.WEIGHTS, Step.NORM_SHARES})  # what can be on a log scale, from 0 to 1
 _ABOVE_ZERO = "--limits 0.001,1"
 
 
@@ -27,7 +28,7 @@ def check_scale(options: ScaleOptions, steps: Collection[Step] | None) -> "Limit
     limits = None if options.limits is None else _range(options.limits)
     if options.scale is not ScaleKind.LOG:
         return limits
-    if steps and Step.WEIGHTS not in steps:
+    if steps and not _SHARES & set(steps):
         problem = f"--scale log is for weights: {', '.join(steps)} may be 0 or below"
         raise UsageError(problem, "-s weights, or --scale linear")
     if limits is not None and limits[0] <= 0:
@@ -74,7 +75,7 @@ def _have_weights(heads: "Sequence[Head]") -> bool:
 def _scale(heads: "Sequence[Head]", limits: "Limits | None", *, is_log: bool) -> "StepScale":
     from attn_cli.show.scale import LINEAR_LIMITS, LOG_LIMITS, StepScale
 
-    if not _have_weights(heads):
+    if not any(_SHARES & set(head.steps) for head in heads):
         return StepScale(of_others=limits)
     return StepScale(limits or (LOG_LIMITS if is_log else LINEAR_LIMITS), is_log)
 

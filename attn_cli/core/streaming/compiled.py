@@ -1,8 +1,10 @@
 """One head over a block of query rows, compiled for the CPU with numba: row by row, to stay in the cache.
 
 The formulas of the metrics in `MEASURED` are repeated here, in three passes over a row: the largest logit,
-the exponentials and their sums, the columns. numba compiles them on first use (6 s) and caches the result
-until this file changes, so the functions it compiles must not call functions in other files.
+the exponentials and their sums, the columns. Exponentials are in float32. So are the sums of a few of them,
+`_AT_ONCE` in a row and `_ROWS_AT_ONCE` in a column; the sums of these are in float64. numba compiles the
+formulas on first use (6 s) and caches the result until this file changes, so the functions it compiles must
+not call functions in other files.
 
 R rows, W columns and n × C cells of a block.
 """
@@ -27,6 +29,7 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=
     raise ImportError("numba is set not to compile, and without compilation this takes hours")
 
 Float32s: TypeAlias = npt.NDArray[np.float32]
+Float64s: TypeAlias = npt.NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SIZES = BlockSizes(
@@ -37,7 +40,10 @@ SIZES = BlockSizes(
 )
 
 _LANES = 128  # groups of a row's columns: group i has columns i, i + 128, ...
+_AT_ONCE = 1024  # columns
+_ROWS_AT_ONCE = 32
 _ZERO, _ONE, _MINUS_INFINITY = np.float32(0), np.float32(1), np.float32(-np.inf)
+_NOTHING, _WHOLE = np.float64(0), np.float64(1)
 _LEAST = np.float32(-87)  # about the smallest x for which e^x is a normal float32; below, e^x counts as 0
 
 # e^x = 2^n e^r, |r| <= ln 2 / 2 (Cody and Waite 1980, chapter 6); the series of e^r is accurate to 2⁻²³
@@ -60,13 +66,12 @@ MEASURED = (
     Metric.DUPLICATE,
     Metric.INDUCTION,
 )
-"""The row metrics that are compiled, in the order in which they follow the logsumexp in `_Results.rows`."""
+"""The row metrics that are compiled, in the order in which they are in `_Results.rows`."""
 
-_LOGSUMEXP = 0
 (
     *(_ENTROPY, _LARGEST, _SINK, _ON, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE),
     _INDUCTION,
-) = range(1, 1 + len(MEASURED))
+) = range(len(MEASURED))
 
 
 def _jit(*freedom: str) -> Callable[[Function], Function]:
@@ -99,10 +104,10 @@ def _exp(x: np.float32) -> np.float32:
 
 
 @_jit("reassoc", "contract", "nsz")
-def _raise_powers(
+def _raise_few(
     logits: Float32s, keys: Float32s, peak: np.float32, query: np.float32
 ) -> tuple[np.float32, np.float32, np.float32]:
-    """Replace logits by e^(logit - peak); return Σ of these, Σ times (logit - peak), Σ times the distance."""
+    """The same of a few columns, added up in float32."""
     total, product, far = _ZERO, _ZERO, _ZERO
     for j in range(len(logits)):
         below = logits[j] - peak
@@ -113,6 +118,19 @@ def _raise_powers(
         far += power * abs(keys[j] - query)
         logits[j] = power
     return total, product, far
+
+
+@_jit()
+def _raise_powers(
+    logits: Float32s, keys: Float32s, peak: np.float32, query: np.float32
+) -> tuple[np.float64, np.float64, np.float64]:
+    """Replace logits by e^(logit - peak); return Σ of these, Σ times (logit - peak), Σ times the distance."""
+    totals, products, fars = _NOTHING, _NOTHING, _NOTHING
+    for start in range(0, len(logits), _AT_ONCE):
+        stop = min(start + _AT_ONCE, len(logits))
+        total, product, far = _raise_few(logits[start:stop], keys[start:stop], peak, query)
+        totals, products, fars = totals + total, products + product, fars + far
+    return totals, products, fars
 
 
 @_jit("nsz")
@@ -180,7 +198,7 @@ class _Extent(NamedTuple):
     first: int  # the first column
     starts: Indices  # (R,) the first key that each row may look at
     stops: Indices  # (R,) the one after the last; equal to `starts` if it may look at none
-    cell: tuple[int, int]  # rows and columns of a cell of the picture
+    cell: tuple[int, int]  # rows and columns of a cell of the picture, or rows that are added up at once
     takes_largest: bool  # whether a cell is the largest of its weights instead of their mean
     shares: tuple[Float32s, Float32s]  # `BlockLayout.shares`
 
@@ -199,8 +217,9 @@ class _Keys(NamedTuple):
 class _Results(NamedTuple):
     """The output arrays."""
 
-    rows: Float32s  # (M, H, T) the logsumexp, then the metrics of `MEASURED`
-    received: Float32s  # (W,) of one head in the block
+    logsumexp: Float64s  # (H, T)
+    rows: Float32s  # (M, H, T) the metrics of `MEASURED`
+    received: Float64s  # (W,) of one head in the block
     pooled: Float32s  # (n, C) of one head in the block; no rows if no picture is requested
 
 
@@ -222,17 +241,25 @@ def _measure_places(row: _Row, out: Float32s) -> None:
 
 
 @_jit("reassoc", "contract", "nsz")
-def _sum(powers: Float32s) -> np.float32:
+def _sum_few(powers: Float32s) -> np.float32:
     total = _ZERO
     for j in range(len(powers)):
         total += powers[j]
     return total
 
 
+@_jit()
+def _sum(powers: Float32s) -> np.float64:
+    total = _NOTHING
+    for start in range(0, len(powers), _AT_ONCE):
+        total += _sum_few(powers[start : start + _AT_ONCE])
+    return total
+
+
 @_jit("contract", "nsz")
 def _measure_chosen(row: _Row, on: Indices, out: Float32s) -> None:
     """The weight on the chosen keys."""
-    total, stop = _ZERO, row.start + len(row.powers)
+    total, stop = _NOTHING, row.start + len(row.powers)
     for index in range(len(on)):
         first, end = max(on[index, 0], row.start), min(on[index, 1], stop)
         if first < end:
@@ -244,7 +271,7 @@ def _measure_chosen(row: _Row, on: Indices, out: Float32s) -> None:
 def _measure_tokens(row: _Row, keys: _Keys, out: Float32s) -> None:
     """The weight on special tokens, on earlier copies of the row's token, and on the tokens after those."""
     query, start, stop = row.query, row.start, row.start + len(row.powers)
-    special, copies, followers = _ZERO, _ZERO, _ZERO
+    special, copies, followers = _NOTHING, _NOTHING, _NOTHING
     for key in keys.special:
         if start <= key < stop:
             special += row.powers[key - start]
@@ -261,9 +288,9 @@ def _measure_tokens(row: _Row, keys: _Keys, out: Float32s) -> None:
 
 
 @_jit()
-def _inverse(total: np.float32) -> np.float32:
+def _inverse(total: np.float64) -> np.float64:
     """1 / total; 0 for a row whose sink takes all weight."""
-    return _ONE / total if total > _ZERO else _ZERO
+    return _WHOLE / total if total > _NOTHING else _NOTHING
 
 
 @_jit("contract", "nsz")
@@ -275,45 +302,47 @@ def _measure_row(
     keys: _Keys,
     lanes: Float32s,
     out: Float32s,
-) -> np.float32:
-    """Compute every metric of a row, replacing its logits by exponentials; return the factor to weights."""
+) -> tuple[np.float32, np.float64]:
+    """Compute every metric of a row, replacing its logits by exponentials.
+
+    Return the factor that makes weights of them, and the logsumexp.
+    """
     peak_of_keys = _find_peak(logits, lanes)
     peak = max(peak_of_keys, sink)
     numbers = keys.numbers[start : start + len(logits)]
     of_keys, product, far = _raise_powers(logits, numbers, peak, np.float32(query))
-    of_sink, surprise = _ZERO, _ZERO
+    of_sink, surprise = _NOTHING, _NOTHING
     if sink != _MINUS_INFINITY:
-        below = sink - peak
-        of_sink = _exp(_LEAST if below < _LEAST else below)  # this order keeps NaN
-        of_sink = _ZERO if below <= _LEAST else of_sink
-        surprise = of_sink * below
+        fall = np.float64(sink) - np.float64(peak)
+        of_sink = np.exp(fall)
+        surprise = of_sink * fall
     total = of_keys + of_sink
-    share, end = _ONE / total, np.log(total)
-    row = _Row(query, start, logits, share)
-    out[_LOGSUMEXP] = peak + end
-    out[_ENTROPY] = max((end * total - product - surprise) * share, _ZERO)
+    share, end = _WHOLE / total, np.log(total)
+    row = _Row(query, start, logits, np.float32(share))
+    out[_ENTROPY] = max((end * total - product - surprise) * share, _NOTHING)
     below = peak_of_keys - peak
     out[_LARGEST] = _exp(below) * share if below > _LEAST else _ZERO
     out[_SINK] = of_sink * share
-    out[_DISTANCE] = far * (share if of_sink == _ZERO else _inverse(of_keys))
+    out[_DISTANCE] = far * _inverse(of_keys)
     _measure_places(row, out)
     _measure_chosen(row, keys.on, out)
     _measure_tokens(row, keys, out)
-    return share
+    return row.share, peak + end
 
 
 @_jit()
 def _put_empty_row(sink: np.float32, out: Float32s) -> None:
-    """Set the results of a row that may look nowhere."""
+    """Set the metrics of a row that may look nowhere."""
     out[:] = _ZERO
-    out[_LOGSUMEXP] = sink
     out[_SINK] = _ZERO if sink == _MINUS_INFINITY else _ONE
 
 
 @_jit("contract", "nsz")
-def _add_to_columns(sums: Float32s, largest: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
-    """Add the sums over the rows of a cell to the block's columns, and pool them or the largest weights."""
-    out.received[:] += sums
+def _add_to_columns(
+    sums: Float32s, largest: Float32s, recent: Float32s, cell: int, extent: _Extent, out: _Results
+) -> None:
+    """Add the sums over the rows of a cell to those of recent rows, and pool them or the largest weights."""
+    recent[:] += sums
     if extent.takes_largest:
         _find_largest(largest, extent.cell[1], out.pooled[cell])
         largest[:] = _ZERO
@@ -328,7 +357,11 @@ def _measure_rows(
 ) -> None:
     """Compute every metric of each row of `logits` (R, W), replacing them by exponentials."""
     count, width = logits.shape
-    lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
+    lanes, sums, recent = (
+        np.empty(_LANES, np.float32),
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+    )
     largest = np.zeros(width if extent.takes_largest else 0, np.float32)
     out.received[:] = _ZERO
     for i in range(count):
@@ -337,14 +370,19 @@ def _measure_rows(
         visible = slice(start - extent.first, extent.stops[i] - extent.first)
         if start == extent.stops[i]:
             _put_empty_row(sink, results)
+            out.logsumexp[head, extent.start + i] = sink
         else:
             row = logits[i, visible]
-            share = _measure_row(row, query, start, sink, keys, lanes, results)
+            share, end = _measure_row(row, query, start, sink, keys, lanes, results)
+            out.logsumexp[head, extent.start + i] = end
             _add_weights(row, share, sums[visible])
             if extent.takes_largest:
                 _raise_largest(row, share, largest[visible])
         if (i + 1) % extent.cell[0] == 0 or i == count - 1:
-            _add_to_columns(sums, largest, i // extent.cell[0], extent, out)
+            _add_to_columns(sums, largest, recent, i // extent.cell[0], extent, out)
+        if (i + 1) % _ROWS_AT_ONCE == 0 or i == count - 1:
+            out.received[:] += recent
+            recent[:] = _ZERO
 
 
 @_cached_jit
@@ -397,10 +435,11 @@ class CompiledMeasurer:
         block = make_block(layer.layout, rows, layer.mask, layer.queries, has_bounds=True)
         logits = Logits.of(layer, block)
         builder.put_visible_keys(rows, logits.visible_keys)
-        scores, received = self._buffer(block), layer.queries.new_empty(block.width)
+        scores, received = self._buffer(block), builder.received.new_empty(block.width)
         pooled = self._pooled(block)
         powers, extent = to_numpy(scores), self._extent(block, logits)
-        out = _Results(*(to_numpy(numbers) for numbers in (builder.rows, received, pooled)))
+        results = builder.logsumexp, builder.rows, received, pooled
+        out = _Results(*(to_numpy(numbers) for numbers in results))
         for head in range(layer.operands.heads):
             if stopped.is_set():
                 return
@@ -423,7 +462,7 @@ class CompiledMeasurer:
         starts, stops = visible_bounds(block.rows, self._layer.mask.band, layout.keys)
         stops = np.where(to_numpy(logits.visible_keys) > 0, stops, starts)
         tall, wide = (shares.astype(np.float32) for shares in layout.shares(block.rows, block.columns))
-        cell = (layout.cells.rows, layout.cells.columns)
+        cell = (layout.cells.rows if self._layer.has_picture else _ROWS_AT_ONCE, layout.cells.columns)
         takes_largest = self._layer.pool is Pool.MAX
         places = self._layer.tokens.places(block.rows).astype(np.int64)
         edges = (block.rows.start, places, block.first, starts, stops)

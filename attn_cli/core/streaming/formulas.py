@@ -15,12 +15,15 @@ from attn_cli.record import record
 
 @record(frozen=True, slots=True)
 class SoftmaxRows:
-    """Statistics of the softmax of some rows, (..., R) each; zeros for a row that may look nowhere."""
+    """Statistics of the softmax of some rows, (..., R) each; zeros for a row that may look nowhere.
+
+    Logits count from the largest of the row, because those of 30 or 300 have fewer decimals than an entropy.
+    """
 
     largest: Array  # max_j α_ij
     total: Array  # Σ_j α_ij: 1, less what the sink takes
-    logsumexp: Array  # of the logits, including the sink
-    mean_logit: Array | None  # Σ_j α_ij · logit_ij; None if no formula needs it
+    logsumexp: Array  # of the logits less the largest, including the sink
+    mean_logit: Array | None  # Σ_j α_ij · (logit_ij - largest); None if no formula needs it
     sink: Array | None = None  # the weight of the sink, 1 for a row that may look nowhere; None without one
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, widest_float
 from attn_cli.core.streaming.blocks import ACCELERATOR, CPU
 
 NOWHERE = -1e38
@@ -15,6 +15,8 @@ NOWHERE = -1e38
 
 LOWEST = -1e37
 """The lower limit of a bias: like -inf it gives an unmasked cell a weight of 0."""
+
+_AT_ONCE = 512  # columns of a product with a vector, which adds small terms to a large sum one by one
 
 
 class Kernels:
@@ -41,17 +43,18 @@ class Kernels:
         """(R,) the maximum of each row of `logits` (R, C)."""
         return logits.max(axis=-1)
 
-    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """(R,) the logsumexp of rows whose maximum is `peak` (R,); write the softmax (R, C) into `out`."""
-        np.subtract(logits, peak[:, None], out=out)
-        np.exp(out, out=out)
-        total = out.sum(axis=-1)
-        out /= total[:, None]
-        return peak + np.log(total)
+    def raise_powers(self, logits: Array, peak: Array, out: Array) -> Array:
+        """(R,) the sums of e^(logit - peak), which are written into `out` (R, C); `peak` is (R,).
 
-    def scale(self, weights: Array, shares: Array) -> None:
-        """Multiply each row of `weights` (R, C) by its share (R,), in place."""
-        weights *= shares[:, None]
+        In `logits` (R, C) there is the exponent then.
+        """
+        logits -= peak[:, None]
+        np.exp(logits, out=out)
+        return out.sum(axis=-1)
+
+    def scale(self, powers: Array, factors: Array) -> None:
+        """Multiply each row of `powers` (R, C) by its factor (R,), in place."""
+        powers *= factors[:, None]
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
         """(R,) the dot products of the rows of `one` and `other` (R, C); `out` (R, C) may be either."""
@@ -78,8 +81,8 @@ class Kernels:
         return tall if columns == 1 else tall.reshape(len(tall), width // columns, columns).max(axis=-1)
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
-        """(count,) the sum of `numbers` (N,) in each row; `rows` (N,) is the row of each number."""
-        return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
+        """(count,) the sum of `numbers` (N,) in each row, in float64; `rows` (N,) has the row of each."""
+        return np.bincount(rows, weights=numbers, minlength=count)
 
 
 class TorchKernels(Kernels):
@@ -106,18 +109,21 @@ class TorchKernels(Kernels):
         """(R,) the maximum of each row."""
         return logits.amax(dim=-1)
 
-    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """(R,) the logsumexp of each row; write the softmax (R, C) into `out`."""
-        self._torch.softmax(logits, -1, out=out)
-        return peak - self._torch.log(out.amax(dim=-1))
+    def raise_powers(self, logits: Array, peak: Array, out: Array) -> Array:
+        """(R,) the sums of the powers; write these into `out`, and their exponents into `logits`."""
+        logits.sub_(peak[:, None])
+        return self._torch.exp(logits, out=out).sum(dim=-1)
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
         """(R,) the dot products of the rows."""
         return self._torch.mul(one, other, out=out).sum(dim=-1)
 
     def times(self, weights: Array, vector: Array) -> Array:
-        """(R,) `weights` (R, C) times the vector (C,)."""
-        return self._torch.mv(weights, vector)
+        """(R,) `weights` (R, C) times the vector (C,): on the CPU in parts, which are added up in float64."""
+        if not self.is_shared_out or len(vector) <= _AT_ONCE:
+            return self._torch.mv(weights, vector)
+        parts = zip(weights.split(_AT_ONCE, dim=1), vector.split(_AT_ONCE), strict=True)
+        return sum(self._torch.mv(columns, part).double() for columns, part in parts)
 
     def summed(self, weights: Array, rows: int) -> Array:
         """(R / rows, C) the sums over groups of rows."""
@@ -137,9 +143,8 @@ class TorchKernels(Kernels):
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """(count,) the sum of `numbers` in each row."""
-        return self._torch.zeros(count, dtype=numbers.dtype, device=numbers.device).index_add_(
-            0, rows, numbers
-        )
+        wide = numbers.to(widest_float(numbers))
+        return self._torch.zeros(count, dtype=wide.dtype, device=wide.device).index_add_(0, rows, wide)
 
 
 def choose_kernels(like: Array) -> Kernels:

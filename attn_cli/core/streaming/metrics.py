@@ -88,7 +88,7 @@ def measurable_metrics(
 
 
 def _entropy(rows: SoftmaxRows) -> Array:
-    """-Σ α ln α, with ln α = logit - lse; a sink is one more key."""
+    """-Σ α ln α, with ln α = logit - lse, both less the largest logit; a sink is one more key."""
     xp = namespace(rows.total)
     of_keys = xp.clip(rows.logsumexp * rows.total - rows.mean_logit, min=0.0)
     if rows.sink is None:

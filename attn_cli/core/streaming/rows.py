@@ -1,6 +1,7 @@
 """One head in a block of query rows: the softmax chunk by chunk, then every metric of each row.
 
-The chunks of a row are combined by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
+The chunks of a row are combined by their largest logits (Dao et al. 2022, arXiv:2205.14135, section 3.1).
+Numbers of a chunk are in the dtype of the operands, at least float32; what a row sums up of them, in float64.
 R rows, W columns of a block, C columns of a chunk, N chunks.
 """
 
@@ -10,13 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Integers, device_of, namespace
+from attn_cli.core.arrays import Array, Integers, device_of, namespace, widest_float
 from attn_cli.core.streaming.blocks import Block, Chunk, make_block
 from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, WeightedSum, WeightOnPairs
+from attn_cli.core.streaming.kernels import LOWEST
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Pool
+
+_SUMMED_AT_ONCE = 16  # rows: so many weights are added up in float32, and their sums in float64
 
 
 class Buffers(NamedTuple):
@@ -50,7 +54,7 @@ class BlockSum(NamedTuple):
         ]
         columns = tuple(None if chunk is None else chunk.columns for chunk in chunks)
         slopes = [0 if chunk is None else chunk.slope for chunk in chunks]
-        exact = namespace(like).asarray(slopes, dtype=like.dtype, device=device_of(like))
+        exact = namespace(like).asarray(slopes, dtype=widest_float(like), device=device_of(like))
         return cls(columns, exact if any(slopes) else None, formula.is_mean)
 
 
@@ -78,7 +82,7 @@ class SharedRows(NamedTuple):
 
     logits: Logits
     all_see: bool  # whether every row may look at a key
-    offsets: Array  # (R,) 0, 1, 2, ... in the dtype of the computation
+    offsets: Array  # (R,) 0, 1, 2, ... in float64
     cells: Array  # (n, W / columns of a cell) 1 / number of weights in each cell of the picture
     of_softmax: Mapping[Metric, SoftmaxFormula]
     sums: Mapping[Metric, BlockSum]
@@ -93,7 +97,7 @@ class SharedRows(NamedTuple):
         return cls(
             logits=logits,
             all_see=bool(xp.all(logits.visible_keys > 0)),
-            offsets=xp.arange(len(block.rows), dtype=like.dtype, device=device_of(like)),
+            offsets=xp.arange(len(block.rows), dtype=widest_float(like), device=device_of(like)),
             cells=xp.asarray(cells, dtype=like.dtype, device=device_of(like)),
             of_softmax=layer.formulas(SoftmaxFormula),
             sums={metric: BlockSum.of(formula, layer, block) for metric, formula in sums.items()},
@@ -102,7 +106,7 @@ class SharedRows(NamedTuple):
 
     @property
     def needs_mean_logit(self) -> bool:
-        """Whether a formula needs Σ α · logit."""
+        """Whether a formula needs Σ α · (logit - largest)."""
         return any(formula.needs_mean_logit for formula in self.of_softmax.values())
 
 
@@ -111,6 +115,60 @@ class ColumnSums(NamedTuple):
 
     received: Array  # (W,) the sum of the weights
     pooled: Array | None  # (n, W / columns of a cell) their contribution to the cells of the picture
+
+
+class RaisedChunk(NamedTuple):
+    """A chunk of which the powers e^(logit - peak) are in the buffer of weights; (R,) each."""
+
+    peak: Array  # the largest logit of the chunk
+    total: Array  # the sum of the powers
+    product: Array | None  # the sum of the powers times (logit - peak); None if no formula needs it
+
+
+class JoinedChunks(NamedTuple):
+    """The softmax of some rows, from their chunks; zeros for a row that may look nowhere."""
+
+    peak: Array  # (R,) the largest logit of the row or its sink
+    end: Array  # (R,) the logsumexp less the peak
+    factors: Array  # (N, R) what makes weights of the powers of each chunk
+    shares: Array  # (N, R) the weight of each chunk
+    falls: Array  # (N, R) the largest logit of each chunk less the peak
+    largest: Array  # (R,) the largest weight
+    of_sink: (
+        Array | None
+    )  # (R,) the weight of the sink: 1 in a row that may look nowhere, 0 for a logit of -inf
+
+    @classmethod
+    def of(cls, peaks: Array, totals: Array, sink: Array | None) -> "JoinedChunks":
+        """Join chunks, given their `peaks` and `totals` (N, R), and the logit of the sink (R,)."""
+        xp = namespace(peaks)
+        of_keys = xp.max(peaks, axis=0)
+        peak = of_keys if sink is None else xp.maximum(of_keys, sink)
+        falls = peaks - peak
+        powers = xp.exp(falls)
+        of_sink = None if sink is None else xp.exp(sink - peak)
+        total = xp.sum(powers * totals, axis=0)
+        total = total if of_sink is None else total + of_sink
+        factors, largest = powers / total, xp.exp(of_keys - peak) / total
+        of_sink = None if of_sink is None else of_sink / total
+        return cls(peak, xp.log(total), factors, totals * factors, falls, largest, of_sink)
+
+    def where(self, looks: Array, sink: Array | None) -> "JoinedChunks":
+        """The same, with the sink's logit and zeros in rows that may `look` nowhere."""
+        xp = namespace(self.end)
+        nothing = xp.zeros_like(self.end)
+        factors, shares, falls = (
+            xp.where(looks, of_chunks, nothing) for of_chunks in (self.factors, self.shares, self.falls)
+        )
+        return JoinedChunks(
+            peak=xp.where(looks, self.peak, nothing + (-float("inf") if sink is None else sink)),
+            end=xp.where(looks, self.end, nothing),
+            factors=factors,
+            shares=shares,
+            falls=falls,
+            largest=xp.where(looks, self.largest, nothing),
+            of_sink=None if sink is None else xp.where(looks, self.of_sink, _whole_of(sink)),
+        )
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -125,65 +183,50 @@ class _HeadRows:
 
     def measure(self) -> tuple[Array, dict[Metric, Array], ColumnSums | None]:
         """The logsumexp (R,) and every metric (R,) of the rows, and the sums over columns."""
-        xp = namespace(self.layer.queries)
-        chunks = [self._softmax(chunk) for chunk in self.block.chunks]
-        ends, products, peaks = zip(*chunks, strict=True)
-        logsumexp, shares = self._joined(xp.stack(ends))  # (N, R) the weight of each chunk
+        chunks = [self._raised(chunk) for chunk in self.block.chunks]
+        joined = self._joined(chunks)
         values: dict[Metric, Array] = {}
         if self.shared.of_softmax:
-            rows = self._softmax_rows(logsumexp, shares, products, xp.max(xp.stack(peaks), axis=0))
+            rows = self._softmax_rows(joined, chunks)
             values = {metric: formula.compute(rows) for metric, formula in self.shared.of_softmax.items()}
-        sums, columns = self._weighted(shares)
-        return logsumexp, values | sums | self._on_pairs(), columns
+        sums, columns = self._weighted(joined)
+        return joined.peak + joined.end, values | sums | self._on_pairs(), columns
 
-    def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
-        """Write the chunk's softmax into the buffer; return its logsumexp, Σ share · logit, and maximum."""
+    def _raised(self, chunk: Chunk) -> RaisedChunk:
+        """Write the powers of the chunk into the buffer."""
         kernels = self.layer.kernels
         logits = self._view(self.buffers.scores, 0, chunk.width)
         self.shared.logits.put(self.head, chunk, logits)
-        peak = kernels.maxima(logits)
-        shares = self._weights(chunk)
-        end = kernels.softmax(logits, peak, shares)
-        product = kernels.dots(shares, logits, logits) if self.shared.needs_mean_logit else None
-        return end, product, peak
+        peak, powers = kernels.maxima(logits), self._weights(chunk)
+        total = kernels.raise_powers(logits, peak, powers)
+        product = kernels.dots(powers, logits, logits) if self.shared.needs_mean_logit else None
+        return RaisedChunk(peak, total, product)
 
-    def _joined(self, ends: Array) -> tuple[Array, Array]:
-        """(R,) the logsumexp of rows and (N, R) the weights of chunks, from the chunks' logsumexp (N, R)."""
-        xp, sink = namespace(ends), self._sink
-        peak = xp.max(ends, axis=0)
-        if sink is not None:
-            peak = xp.maximum(peak, sink)
-        powers = xp.exp(ends - peak)
-        total = xp.sum(powers, axis=0)
-        if sink is not None:
-            total = total + xp.exp(sink - peak)
-        logsumexp, shares = peak + xp.log(total), powers / total
-        if self.shared.all_see:
-            return logsumexp, shares
-        nothing = xp.zeros_like(total)
-        end = nothing + (-float("inf") if sink is None else sink)
-        return xp.where(self._looks, logsumexp, end), xp.where(self._looks, shares, nothing)
+    def _joined(self, chunks: Sequence[RaisedChunk]) -> JoinedChunks:
+        sink = None if self._sink is None else self._widened(self._sink)
+        peaks, totals = ([getattr(chunk, name) for chunk in chunks] for name in ("peak", "total"))
+        joined = JoinedChunks.of(self._stacked(peaks), self._stacked(totals), sink)
+        return joined if self.shared.all_see else joined.where(self._looks, sink)
 
-    def _softmax_rows(
-        self, logsumexp: Array, shares: Array, products: Sequence[Array | None], peak: Array
-    ) -> SoftmaxRows:
-        xp, of_sink = namespace(shares), self._weight_of_sink(logsumexp)
-        if not self.shared.all_see:
-            logsumexp = xp.where(self._looks, logsumexp, xp.zeros_like(logsumexp))
+    def _softmax_rows(self, joined: JoinedChunks, chunks: Sequence[RaisedChunk]) -> SoftmaxRows:
+        xp, mean = namespace(joined.end), None
+        if self.shared.needs_mean_logit:
+            products = self._stacked([chunk.product for chunk in chunks])
+            mean = xp.sum(joined.factors * products + joined.shares * joined.falls, axis=0)
         return SoftmaxRows(
-            largest=xp.exp(peak - logsumexp),  # 0 for a row that may look nowhere: its peak is `NOWHERE`
-            total=xp.sum(shares, axis=0),
-            logsumexp=logsumexp,
-            mean_logit=xp.sum(shares * xp.stack(products), axis=0) if self.shared.needs_mean_logit else None,
-            sink=of_sink,
+            largest=joined.largest,
+            total=xp.sum(joined.shares, axis=0),
+            logsumexp=joined.end,
+            mean_logit=mean,
+            sink=joined.of_sink,
         )
 
-    def _weight_of_sink(self, logsumexp: Array) -> Array | None:
-        """(R,) the weight of the sink: 1 in a row that may look nowhere, and 0 for a logit of -inf."""
-        xp, sink = namespace(logsumexp), self._sink
-        if sink is None:
-            return None
-        return xp.exp(sink - xp.where(xp.isinf(logsumexp), xp.zeros_like(logsumexp), logsumexp))
+    def _stacked(self, of_chunks: Sequence[Array | None]) -> Array:
+        """(N, R) a number of each row and chunk, in float64."""
+        return self._widened(namespace(self.layer.queries).stack(of_chunks))
+
+    def _widened(self, numbers: Array) -> Array:
+        return namespace(numbers).astype(numbers, widest_float(numbers))
 
     @property
     def _sink(self) -> Array | None:
@@ -191,17 +234,18 @@ class _HeadRows:
         sink, rows = self.layer.sink, self.block.rows
         return None if sink is None else sink[self.head, rows.start : rows.stop]
 
-    def _weighted(self, shares: Array) -> tuple[dict[Metric, Array], ColumnSums | None]:
-        """Scale the chunks' softmax to the row's weights by `shares` (N, R), and compute the weighted sums.
+    def _weighted(self, joined: JoinedChunks) -> tuple[dict[Metric, Array], ColumnSums | None]:
+        """Make weights of the chunks' powers, and compute the weighted sums.
 
         This is done chunk by chunk, while each is in the cache.
         """
-        xp, shared = namespace(shares), self.shared
+        xp, shared = namespace(joined.shares), self.shared
+        factors = xp.astype(joined.factors, self.layer.queries.dtype, copy=False)
         columns, largest = list[Array](), list[Array]()
         totals = {metric: xp.zeros_like(shared.offsets) for metric in shared.sums}
         for index, chunk in enumerate(self.block.chunks):
             weights = self._weights(chunk)
-            self.layer.kernels.scale(weights, shares[index])
+            self.layer.kernels.scale(weights, factors[index])
             for metric, summed in shared.sums.items():
                 coefficients = summed.columns[index]
                 if coefficients is not None:
@@ -212,9 +256,9 @@ class _HeadRows:
                 largest.append(self._largest(weights))
         for metric, summed in shared.sums.items():
             if summed.slopes is not None:
-                totals[metric] += shared.offsets * xp.matmul(summed.slopes, shares)
+                totals[metric] += shared.offsets * xp.matmul(summed.slopes, joined.shares)
             if summed.is_mean and self.layer.sink is not None:
-                totals[metric] = _per_weight(totals[metric], xp.sum(shares, axis=0))
+                totals[metric] = _per_weight(totals[metric], xp.sum(joined.shares, axis=0))
         return totals, self._columns(columns, largest) if columns else None
 
     def _dots(self, weights: Array, coefficients: Array) -> Array:
@@ -240,7 +284,8 @@ class _HeadRows:
         `largest` (n, C / columns of a cell): for a picture of the largest weights, those of each chunk.
         """
         xp, cell = namespace(self.layer.queries), self.layer.layout.cells.columns
-        received = xp.concat([xp.sum(rows, axis=0) for rows in sums])
+        wide = widest_float(self.layer.queries)
+        received = xp.concat([xp.sum(rows, axis=0, dtype=wide) for rows in sums])
         if not self.layer.has_picture:
             return ColumnSums(received, None)
         if largest:
@@ -249,8 +294,8 @@ class _HeadRows:
         return ColumnSums(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
-        """(n, C) the sums over the rows of each cell of the picture, or over all; the last may be partial."""
-        cell = self.layer.layout.cells.rows if self.layer.has_picture else len(weights)
+        """(n, C) the sums over the rows of each cell of the picture, or over a few; the last may be fewer."""
+        cell = self.layer.layout.cells.rows if self.layer.has_picture else _SUMMED_AT_ONCE
         return self._by_cell_rows(weights, cell, self.layer.kernels.summed)
 
     def _largest(self, weights: Array) -> Array:
@@ -282,6 +327,12 @@ class _HeadRows:
     def _view(self, buffer: Array, offset: int, width: int) -> Array:
         count = len(self.block.rows)
         return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
+
+
+def _whole_of(sink: Array) -> Array:
+    """(R,) all weight; none for a logit of -inf."""
+    xp = namespace(sink)
+    return xp.exp(sink - xp.clip(sink, min=LOWEST))
 
 
 def _per_weight(sums: Array, totals: Array) -> Array:

@@ -6,10 +6,11 @@ H query heads, T queries, S keys; R rows and C columns of cells in a picture.
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_numpy
+from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_numpy, widest_float
 from attn_cli.core.streaming.blocks import Block
 from attn_cli.core.streaming.logits import MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
@@ -21,7 +22,8 @@ from attn_cli.vocabulary import Metric, Pool
 class Summary:
     """The metrics of the heads of one layer, row by row.
 
-    A row that may look nowhere has a logsumexp of -inf, or the sink's logit, and zeros elsewhere.
+    A row that may look nowhere has a logsumexp of -inf, or the sink's logit, and zeros elsewhere. What is
+    larger than the weight of a row is in float64: the logsumexp, and the sums of keys over thousands of rows.
     """
 
     logsumexp: Array  # (H, T) of the logits, including the sink
@@ -35,12 +37,14 @@ class SummaryBuilder:
     """Collects the measurements of a layer; threads may add to it concurrently."""
 
     def __init__(self, layer: MeasuredLayer, row_metrics: Sequence[Metric]) -> None:
-        """`row_metrics` are in the order in which they follow the logsumexp in `rows`."""
+        """`row_metrics` are in the order in which they have it in `rows`."""
         self._layer, self._row_metrics, self._lock = layer, tuple(row_metrics), threading.Lock()
         heads, layout = layer.operands.heads, layer.layout
-        self.visible_keys = self._zeros((layout.queries,), is_count=True)
-        self.rows = self._zeros((1 + len(self._row_metrics), heads, layout.queries))
-        self.received = self._zeros((heads, layout.padded))
+        count, wide = namespace(layer.queries).int64, widest_float(layer.queries)
+        self.visible_keys = self._zeros((layout.queries,), count)
+        self.logsumexp = self._zeros((heads, layout.queries), wide)
+        self.rows = self._zeros((len(self._row_metrics), heads, layout.queries))
+        self.received = self._zeros((heads, layout.padded), wide)
         self.picture: Array | None = None
         if layer.has_picture:
             size = (math.ceil(layout.queries / layout.cells.rows), layout.padded // layout.cells.columns)
@@ -52,8 +56,8 @@ class SummaryBuilder:
 
     def put_rows(self, rows: range, head: int, logsumexp: Array, values: Mapping[Metric, Array]) -> None:
         """Store the results of a head in a block's rows, (R,) each."""
-        self.rows[0, head, rows.start : rows.stop] = logsumexp
-        for index, metric in enumerate(self._row_metrics, 1):
+        self.logsumexp[head, rows.start : rows.stop] = logsumexp
+        for index, metric in enumerate(self._row_metrics):
             self.rows[index, head, rows.start : rows.stop] = values[metric]
 
     def add_columns(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
@@ -77,7 +81,7 @@ class SummaryBuilder:
         layer, layout = self._layer, self._layer.layout
         columns = math.ceil(layout.keys / layout.cells.columns)
         return Summary(
-            logsumexp=self.rows[0],
+            logsumexp=self.logsumexp,
             visible_keys=self.visible_keys,
             values={metric: self._values(metric) for metric in Metric if metric in layer.metrics},
             picture=None if self.picture is None else self.picture[..., :columns],
@@ -87,10 +91,12 @@ class SummaryBuilder:
     def _values(self, metric: Metric) -> Array:
         if DEFINITIONS[metric].is_of_keys:
             return self.received[:, : self._layer.layout.keys]
-        return self.rows[1 + self._row_metrics.index(metric)]
+        return self.rows[self._row_metrics.index(metric)]
 
-    def _zeros(self, shape: tuple[int, ...], *, is_count: bool = False) -> Array:
+    def _zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Zeros of this dtype, by default that of the queries."""
         xp, like = namespace(self._layer.queries), self._layer.queries
+        nothing = xp.zeros(0, dtype=like.dtype if dtype is None else dtype, device=device_of(like))
         if is_on_cpu(like):  # NumPy's zeros use no memory until written: half of a causal picture
-            return xp.asarray(np.zeros(shape, np.int64 if is_count else to_numpy(like[:0]).dtype))
-        return xp.zeros(shape, dtype=xp.int64 if is_count else like.dtype, device=device_of(like))
+            return xp.asarray(np.zeros(shape, to_numpy(nothing).dtype))
+        return xp.zeros(shape, dtype=nothing.dtype, device=device_of(like))

@@ -39,8 +39,18 @@ from attn_cli.models.bridge.plan import (
 )
 from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
 from attn_cli.models.bridge.support import read_support
+from attn_cli.models.files.claims import (
+    FalseClaimError,
+    Held,
+    bounded_modules,
+    check_counts,
+    check_files,
+    check_sizes,
+    held_by,
+)
+from attn_cli.models.files.config import read_json
 from attn_cli.models.files.tensors import Tensor
-from attn_cli.models.files.weights import Weights
+from attn_cli.models.files.weights import Weights, open_weights
 from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
@@ -103,6 +113,7 @@ def open_bridge(
     if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
+    check_files(directory)
     place = tokenizer_directory(directory, adapter)
     tokenizer = tokenizer or open_tokenizer(place, trusts_code=request.trusts_code)
     on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
@@ -317,6 +328,7 @@ class Bridge:
     @cached_property
     def config(self) -> Any:
         """The configuration as transformers reads it."""
+        check_counts(read_json(self.directory / "config.json"), self._held)
         return read_config(self.directory, trusts_code=self.trusts_code, overrides=self.overrides)
 
     @cached_property
@@ -326,10 +338,32 @@ class Bridge:
 
     @cached_property
     def _sketch(self) -> Any:
+        with bounded_modules(self._held):
+            sketch = self._built()
+        check_sizes(sketch, self._held)
+        return sketch
+
+    def _built(self) -> Any:
         try:
             return build_sketch(self.config, trusts_code=self.trusts_code)
+        except FalseClaimError:
+            raise
         except AttnError:  # an activation of Apertus reads its parameters, in some versions of transformers
+            assert self._files, "they are checked before transformers opens them"
             return load_model(self.directory, self.config, self.backend, trusts_code=self.trusts_code)
+
+    @cached_property
+    def _files(self) -> Weights:
+        """The tensors of the files, without an adapter."""
+        return open_weights(self.directory)
+
+    @cached_property
+    def _held(self) -> Held:
+        """What the files hold; where they are missing or damaged, that is said when they are read."""
+        try:
+            return held_by(self._files)
+        except AttnError:
+            return Held(self.directory)
 
     @cached_property
     def plan(self) -> AttentionPlan:
@@ -343,8 +377,8 @@ class Bridge:
     def weights(self) -> Weights:
         """The tensors of the files; their numbers are read by transformers, if it can."""
         if self.adapter is not None:
-            return adapted_weights(self.directory, self.adapter, self._sketch)
-        return unwrapped_weights(self.directory, self._sketch)
+            return adapted_weights(self._files, self.adapter, self._sketch)
+        return unwrapped_weights(self._files, self._sketch)
 
     @property
     def _state(self) -> Mapping[str, Tensor] | None:

@@ -30,13 +30,25 @@ def _lifted(value: Any) -> Any:
 
 
 class _Constants(TorchFunctionMode):
-    """`torch.tensor(..., dtype=torch.float32)`, which no operation is dispatched for."""
+    """`torch.tensor` and `torch.full` of float32, or of a number for which no dtype is given.
+
+    No operation is dispatched for the first, and the default is float32: the smallest float64, with which
+    `modeling_xglm.py` masks, is out of its range.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         words = dict(kwargs or {})
-        if func is torch.tensor and words.get("dtype") is torch.float32:
+        if func is torch.tensor and _is_coarse(*args, **words):
+            words["dtype"] = torch.float64
+        if func is torch.full and _is_coarse(*args[1:], **words):
             words["dtype"] = torch.float64
         return func(*args, **words)
+
+
+def _is_coarse(data: Any = None, *, fill_value: Any = None, dtype: Any = None, **_: Any) -> bool:
+    """Whether a constant is made in float32."""
+    is_number = isinstance(data, float) or isinstance(fill_value, float)
+    return dtype is torch.float32 or (dtype is None and is_number)
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]

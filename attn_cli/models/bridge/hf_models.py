@@ -72,6 +72,7 @@ def read_config(
         config = reader.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code, **values
         )
+        vars(config).pop("transformers_weights", None)  # another file than those that were checked
         config.architectures = config.architectures or []  # Funnel iterates over it even if it is None
         return config
 

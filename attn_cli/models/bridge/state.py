@@ -7,12 +7,11 @@ from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.lora import adapted
-from attn_cli.models.files.torch_bin import RefusedPickleError
-from attn_cli.models.files.weights import Weights, open_weights
+from attn_cli.models.files.weights import Weights
 
 
-def adapted_weights(directory: Path, adapter: Path, sketch: Any) -> Weights:
-    """The weights in `directory` with the adapter merged; `sketch` is the model without weights.
+def adapted_weights(files: Weights, adapter: Path, sketch: Any) -> Weights:
+    """The weights of the files with the adapter merged; `sketch` is the model without weights.
 
     Raises:
         AttnError: the adapter cannot be merged, or belongs to another model.
@@ -22,25 +21,18 @@ def adapted_weights(directory: Path, adapter: Path, sketch: Any) -> Weights:
     def is_transposed(module: str) -> bool:
         return any(module == name or module.endswith(f".{name}") for name in turned)
 
-    return adapted(unwrapped_weights(directory, sketch), adapter, is_transposed=is_transposed)
+    return adapted(unwrapped_weights(files, sketch), adapter, is_transposed=is_transposed)
 
 
-def unwrapped_weights(directory: Path, sketch: Any) -> Weights:
-    """The weights in `directory`, with the prefix of a wrapper if every layer's tensors are behind it.
+def unwrapped_weights(files: Weights, sketch: Any) -> Weights:
+    """The weights of the files, with the prefix of a wrapper if every layer's tensors are behind it.
 
     transformers itself finds a model inside a model with a head (`bert.` before the names), so that prefix
     is not a wrapper's.
-
-    Raises:
-        AttnError: they cannot be read.
     """
-    try:
-        weights = open_weights(directory)
-    except RefusedPickleError:
-        return Weights(directory, {})
     parameters = [name for name, parameter in sketch.named_parameters() if parameter.requires_grad]
-    wrapper = _wrapper(parameters, weights.tensors, getattr(sketch, "base_model_prefix", ""))
-    return replace(weights, wrapper=wrapper)
+    wrapper = _wrapper(parameters, files.tensors, getattr(sketch, "base_model_prefix", ""))
+    return replace(files, wrapper=wrapper)
 
 
 def check_layers(weights: Weights, sketch: Any) -> None:

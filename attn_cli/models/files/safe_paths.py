@@ -1,5 +1,8 @@
 """Allows only a checkpoint's own files: regular files of bounded size, inside its directory.
 
+A name from outside (a shard in an index, a revision, a file of the hub) is joined to a path by `joined`
+alone, so that `../` leads nowhere; tests/models/files/test_safe_paths.py finds every other join.
+
 A checkpoint that was unpacked or cloned can contain symbolic links. A link that points outside the directory
 would make attn read an arbitrary file (an endless device, a private key), so it is refused.
 """
@@ -14,13 +17,33 @@ LARGEST_TEXT = 100_000_000
 """Maximum size of a parsed file, in bytes; parsing takes several times that, and tokenizers reach 40 MB."""
 
 
+_NOT_A_NAME = frozenset({"", os.curdir, os.pardir})
+
+
+def joined(directory: Path, name: str) -> Path:
+    """The path of `name`, which need not exist, inside the directory: a file, or several names with `/`.
+
+    Raises:
+        AttnError: it leads out of the directory, or no file can have that name.
+    """
+    if not _NOT_A_NAME.isdisjoint(name.replace(os.sep, "/").split("/")) or _is_odd(name):
+        problem = f"{name!r} is not the name of a file in {directory}"
+        raise AttnError(problem, "correct what names it, or download it again")
+    return directory / name
+
+
+def _is_odd(name: str) -> bool:
+    """Whether no file system takes it, or it begins with a drive as on Windows."""
+    return "\0" in name or bool(os.path.splitdrive(name)[0])
+
+
 def checked_path(directory: Path, name: str, most: int | None = None) -> Path:
     """The path of the checkpoint's file `name`, which need not exist; `most` is its maximum size in bytes.
 
     Raises:
-        AttnError: it is a link that points outside the checkpoint, not a regular file, or too large.
+        AttnError: its name or a link leads out of the checkpoint, or it is not a regular file, or too large.
     """
-    path = directory / name
+    path = joined(directory, name)
     if not path.exists():
         return path  # opening it reports the error
     if not _is_directly_in(directory, path):

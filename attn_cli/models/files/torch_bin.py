@@ -34,10 +34,6 @@ _OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
 _PICKLES = 5  # in files from before PyTorch 1.6: magic number, version, system, tensors, their order
 
 
-class RefusedPickleError(AttnError):
-    """The pickle references more than tensors: transformers may be able to read it safely."""
-
-
 def read_torch_bin(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
@@ -103,9 +99,7 @@ def _check_named(path: Path) -> bool:
         with _quietly():
             for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
                 if not _NEEDED.fullmatch(name):
-                    raise RefusedPickleError(
-                        f"{path} is refused: it is a pickle that would run {name}", _OPENED
-                    )
+                    raise AttnError(f"{path} is refused: it is a pickle that would run {name}", _OPENED)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from error
     return is_archive

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config, read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path, joined
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
@@ -232,7 +232,7 @@ def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
         if (directory / form.index).exists():
             index = checked_path(directory, form.index, LARGEST_TEXT)
             names = shard_names(index, form)
-            lacking = [name for name in names if not (directory / name).exists()]
+            lacking = [name for name in names if not joined(directory, name).exists()]
             if lacking:
                 problem = f"{directory} lacks {len(lacking)} of {len(names)} shards: {lacking[0]} is missing"
                 raise AttnError(problem, "download the missing files, or the model again")

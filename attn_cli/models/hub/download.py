@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import file_digest, sha1
+from logging import CRITICAL, getLogger
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -34,6 +35,7 @@ from typing import Any, BinaryIO
 from attn_cli.errors import AttnError
 from attn_cli.models.files.adapter import ADAPTER_FILES
 from attn_cli.models.files.config import ADAPTER_CONFIG
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, joined
 from attn_cli.models.files.weights import FORMATS, shard_names
 from attn_cli.models.hub.credentials import check_endpoint, token_to_send
 from attn_cli.models.hub.locate import (
@@ -58,9 +60,14 @@ _OLDER_TOKENIZERS = (
     *("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "target_vocab.json"),
     *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", "target.spm"),
 )
+_WEIGHTS = tuple(Path(form.whole).suffix for form in FORMATS)
 _RELATIVE = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE | re.ASCII)
+_IDENTITY = "identity"  # the encoding of a body that is sent as it is
+_SHOWN = 20  # characters of what the hub says
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SECONDS = 10  # timeout for connecting and for each read
 _CHUNK = 2**20
+_LONGEST_NAME = 255  # bytes of a file's name
 _ABSENT = 404
 _PARTIAL = 206  # status of a response that honours the Range header
 _UNAUTHORISED = 401
@@ -111,7 +118,9 @@ class _Hub:
             AttnError: the hub cannot be reached, has no such model, or denies access to it.
         """
         with self._translated_failures():
+            _quiet()
             check_endpoint(self._endpoint)
+            self._ref()
             self._token = token_to_send(self._named_token)
             config = self._remote(_CONFIG, self._revision)
             adapter = self._adapter(wanted) if wanted.adapter or config is None else []
@@ -125,6 +134,24 @@ class _Hub:
                 files = [*self._code(files, config.commit), *files]
             self._download(files, watch)
             return self._publish(files, config.commit)
+
+    def _ref(self) -> Path:
+        """The file that tells the commit of the revision.
+
+        Raises:
+            AttnError: no branch, tag or commit can have that name.
+        """
+        try:
+            ref = joined(self._folder / "refs", self._revision)
+        except AttnError as error:
+            raise self._no_revision() from error
+        if not self._revision.isprintable() or max(map(len, map(os.fsencode, ref.parts))) > _LONGEST_NAME:
+            raise self._no_revision()
+        return ref
+
+    def _no_revision(self) -> AttnError:
+        problem = f"{self._name} has no revision '{self._revision}' on the hub"
+        return AttnError(problem, f"see {self._shown}/{self._name}/tree/main, or leave out --revision")
 
     def _weights(self, commit: str) -> list[_Remote]:
         """The weights in the first format available, as one file or in shards; never in two formats."""
@@ -164,7 +191,7 @@ class _Hub:
         self._download(configurations, no_progress)
         with TemporaryDirectory() as place:
             for file in configurations:
-                shutil.copyfile(self._blob(file), Path(place) / file.name)
+                shutil.copyfile(self._blob(file), joined(Path(place), file.name))
             names = sorted(own_modules(Path(place)))
         modules: dict[str, _Remote] = {}
         while names:
@@ -201,13 +228,17 @@ class _Hub:
                 return None  # a mirror that answers 404 without naming what is missing
             raise
         commit, etag, size = metadata.commit_hash, metadata.etag, metadata.size
-        if size is None or not _is_plain(commit) or not _is_plain(etag):
+        if size is None or size < 0 or not _is_plain(commit) or not _is_plain(etag):
             where = without_credentials(url)
             raise AttnError(f"{self._shown} is not a Hugging Face hub: {where}", "check HF_ENDPOINT")
+        if size > LARGEST_TEXT and not file.endswith(_WEIGHTS):
+            sizes = f"{size / 1e6:,.0f} MB, and the limit is {LARGEST_TEXT / 1e6:,.0f} MB"
+            page = f"{self._shown}/{self._name}"
+            raise AttnError(f"{file} of {self._name} is too large: {sizes}", f"see {page}")
         return _Remote(file, url, str(commit), str(etag), size)
 
     def _blob(self, remote: _Remote) -> Path:
-        return self._folder / "blobs" / remote.etag
+        return joined(self._folder / "blobs", remote.etag)
 
     def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
         """Download every file that is missing, as a blob in the cache."""
@@ -217,7 +248,7 @@ class _Hub:
         total, done = sum(remote.size for remote in missing.values()), sum(sizes.values())
         (self._folder / "blobs").mkdir(parents=True, exist_ok=True)
         _check_space(self._folder, total - done)
-        locks = self._folder.parent / ".locks" / self._folder.name
+        locks = joined(self._folder.parent / ".locks", self._folder.name)
         locks.mkdir(parents=True, exist_ok=True)
         for blob, remote in missing.items():
             before = done - sizes[blob]
@@ -225,58 +256,94 @@ class _Hub:
             def arrived(size: int, remote: _Remote = remote, before: int = before) -> None:
                 watch(remote.name, before + size, total)
 
-            with lock(locks / f"{remote.etag}.lock"):
+            with lock(joined(locks, f"{remote.etag}.lock")):
                 if not blob.exists():
                     self._complete(blob, remote, arrived)
             done = before + remote.size
 
     def _complete(self, blob: Path, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Resume the blob until it is complete; retry as long as each attempt adds bytes."""
-        with _incomplete(blob).open("ab") as file:
-            size = -1
-            while size < file.tell() < remote.size:
-                size = file.tell()
-                self._append(file, remote, arrived)
-            if file.tell() != remote.size:
-                size_found = f"{file.tell()} bytes instead of {remote.size}"
-                problem = f"{remote.name} of {self._name} has the wrong size: {size_found}"
-                file.truncate(0)
-                raise AttnError(problem, "run the command again later")
+        try:
+            self._fill(_incomplete(blob), remote, arrived)
+        except OSError as error:
+            if error.errno in _FULL:
+                _incomplete(blob).unlink()  # the next run needs the space
+            raise
         if not _is_what_the_hub_has(_incomplete(blob), remote):
             _incomplete(blob).unlink()
             problem = f"{remote.name} of {self._name} is damaged: its hash differs from the one on the hub"
             raise AttnError(problem, "run the command again later")
         _incomplete(blob).replace(blob)
 
+    def _fill(self, path: Path, remote: _Remote, arrived: Callable[[int], None]) -> None:
+        """Append to the file until it has the announced size, and never more.
+
+        Raises:
+            AttnError: the hub sends less, or more, or in another encoding.
+            OSError: the connection breaks, or the disk is full.
+        """
+        with path.open("ab", buffering=0) as file:  # what a buffer holds would be written as it is closed
+            if file.tell() > remote.size:
+                _empty(file)
+            size = -1
+            while size < file.tell() < remote.size:
+                size = file.tell()
+                self._append(file, remote, arrived)
+            if file.tell() != remote.size:
+                raise self._wrong_size(file, remote, f"{file.tell()} bytes")
+
+    def _wrong_size(self, file: BinaryIO, remote: _Remote, found: str) -> AttnError:
+        """The error for a file of another size than was announced; nothing of it is kept."""
+        _empty(file)
+        problem = f"{remote.name} of {self._name} has the wrong size: {found} instead of {remote.size}"
+        return AttnError(problem, "run the command again later")
+
     def _append(self, file: BinaryIO, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Append the missing end of the file, until it is complete or the connection breaks."""
         library, start = _library(), file.tell()
-        headers = library.build_hf_headers(token=self._token or False) | {"Accept-Encoding": "identity"}
+        headers = library.build_hf_headers(token=self._token or False) | {"Accept-Encoding": _IDENTITY}
         headers["Range"] = f"bytes={start}-"
         try:
             with library.get_session().stream("GET", remote.url, headers=headers, timeout=_SECONDS) as answer:
+                if answer.is_error:
+                    answer.close()  # the library would read all of its body, which may have no end
                 library.hf_raise_for_status(answer)
+                self._check_encoding(answer, remote)
                 if answer.status_code != _PARTIAL:
-                    file.truncate(0)
+                    _empty(file)
                 arrived(file.tell())
-                for chunk in answer.iter_bytes(_CHUNK):
-                    file.write(chunk)
+                for chunk in answer.iter_raw(_CHUNK):
+                    self._take(chunk, file, remote)
                     arrived(file.tell())
-        except OSError:  # an HTTP error from the hub, or a failed write
+        except (AttnError, OSError):  # also an HTTP error from the hub, or a failed write
             raise
         except Exception:
             if file.tell() == start:
                 raise
 
+    def _take(self, chunk: bytes, file: BinaryIO, remote: _Remote) -> None:
+        """Append these bytes; raises `AttnError` if there are more than was announced."""
+        if file.tell() + len(chunk) > remote.size:
+            raise self._wrong_size(file, remote, "more bytes")
+        _write(file, chunk)
+
+    def _check_encoding(self, answer: Any, remote: _Remote) -> None:
+        """Raise `AttnError` if the body is compressed, which was not asked for: it could grow without end."""
+        encoding = answer.headers.get("Content-Encoding", _IDENTITY)
+        if encoding.strip().lower() not in {"", _IDENTITY}:
+            problem = f"the hub sends {remote.name} of {self._name} compressed: {encoding[:_SHOWN]}"
+            raise AttnError(problem, "check HF_ENDPOINT, and the proxy on the way to it")
+
     def _publish(self, files: Sequence[_Remote], commit: str) -> Path:
         """Link the files into the snapshot, the configuration last: only then does it count as a model."""
-        snapshot = self._folder / "snapshots" / commit
+        snapshot = joined(self._folder / "snapshots", commit)
         snapshot.mkdir(parents=True, exist_ok=True)
         for remote in files:
-            _link(self._blob(remote), snapshot / remote.name)
+            _link(self._blob(remote), joined(snapshot, remote.name))
         if self._revision != commit:
-            ref = self._folder / "refs" / self._revision
+            ref = self._ref()
             ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.unlink(missing_ok=True)  # a link would be written through
             ref.write_text(commit, encoding="utf-8")
         return snapshot
 
@@ -322,8 +389,7 @@ class _Hub:
             hint = "check the name (attn models lists local models)" if meant is None else f"-m {meant}"
             return AttnError(problem, f"{hint}; for a private model set HF_TOKEN")
         if isinstance(error, errors.RevisionNotFoundError):
-            problem = f"{self._name} has no revision '{self._revision}' on the hub"
-            return AttnError(problem, f"see {page}/tree/main, or leave out --revision")
+            return self._no_revision()
         return None
 
     def _bad_status(self, status: int) -> AttnError:
@@ -341,6 +407,17 @@ def _library() -> Any:
     from huggingface_hub import utils
 
     return utils
+
+
+def _quiet() -> None:
+    """Let the library neither print what the hub says nor ask it for more than the model.
+
+    Its telemetry gets a list from the hub, of any length, and it logs the warnings in the hub's answers.
+    """
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    getLogger("huggingface_hub").setLevel(CRITICAL)
 
 
 def _is_plain(word: str | None) -> bool:
@@ -362,6 +439,18 @@ def _is_what_the_hub_has(file: Path, remote: _Remote) -> bool:
                 start.update(chunk)
             return start.hexdigest() == remote.etag
     return True
+
+
+def _empty(file: BinaryIO) -> None:
+    file.truncate(0)
+    file.seek(0)
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    """Write all of the bytes: without a buffer a nearly full disk takes some of them first."""
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _incomplete(blob: Path) -> Path:

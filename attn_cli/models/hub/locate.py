@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_adapter_config
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path, joined
 from attn_cli.models.hub.directories import GGUF, is_adapter, is_model, model_in, near
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
@@ -277,7 +277,7 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 
 def model_directory(name: str, environment: Mapping[str, str]) -> Path:
     """The cache folder of a model on the hub, for its blobs, refs and snapshots; it may not exist."""
-    return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+    return joined(cache_directory(environment), "models--" + name.replace("/", "--"))
 
 
 def _on_disk(name: str) -> Located | None:
@@ -312,7 +312,7 @@ def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
         return not wanted.weights or any(snapshot.glob("adapter_model.*"))
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
     all_weights = not wanted.weights or has_weights(snapshot)
-    has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
+    has_code = not wanted.code or all(_is_in(snapshot, f"{name}.py") for name in own_modules(snapshot))
     return all_weights and has_code and (has_tokenizer or wanted.weights)
 
 
@@ -322,11 +322,19 @@ def has_weights(snapshot: Path) -> bool:
     for index in snapshot.glob("*.index.json"):
         listed = _read(snapshot, index.name).get("weight_map")
         names |= set(map(str, listed.values())) if isinstance(listed, dict) else set()
-    if any((snapshot / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
+    if any(_is_in(snapshot, name) for name in ("model.safetensors", "pytorch_model.bin")):
         return True
     if names:
-        return all((snapshot / name).exists() for name in names)
+        return all(_is_in(snapshot, name) for name in names)
     return any(snapshot.glob("*.safetensors")) or any(snapshot.glob("*.bin"))
+
+
+def _is_in(snapshot: Path, name: str) -> bool:
+    """Whether the snapshot has a file of this name, which may come from an index."""
+    try:
+        return joined(snapshot, name).is_file()
+    except (AttnError, OSError):  # a name that leads out of it, or is too long
+        return False
 
 
 def own_modules(directory: Path) -> set[str]:

@@ -76,8 +76,13 @@ class FastTokenizer:
         )
 
     def encode(self, text: str, pair: str | None) -> "tokenizers.Encoding":
-        """The text and the second one as the library splits them."""
-        return self._inner.encode(text, pair, add_special_tokens=self._has_template)
+        """The text and the second one as the library splits them.
+
+        A batch, because for a single text the library keeps Python's lock: nothing would hear Ctrl-C.
+        """
+        batch = [text if pair is None else (text, pair)]
+        (encoding,) = self._inner.encode_batch(batch, add_special_tokens=self._has_template)
+        return encoding
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.

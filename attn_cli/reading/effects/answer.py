@@ -18,6 +18,7 @@ from attn_cli.models.predictions import Attribution, HeadEffects, RunProgress
 from attn_cli.reading.effects.direct import direct_effects, strongest_looks
 from attn_cli.reading.effects.head_filter import EffectFilter
 from attn_cli.reading.effects.switching import (
+    COMPARED_AT_ONCE,
     Asked,
     Switching,
     changes_of,
@@ -138,13 +139,13 @@ def _looks(
 
 
 def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
-    """Check that the keys and values of all layers, and the runs of a batch, fit into free memory.
+    """Check that the values of all layers, and the runs of a batch, fit into free memory.
 
     Raises:
         AttnError: they do not.
     """
-    runs = 0 if question.switching is None else len(question.heads) + 1
-    kept = 2 * len(effects.places) * effects.length * effects.head_size + runs * effects.batch_numbers
+    runs = 0 if question.switching is None else len(question.heads) + bool(question.together)
+    kept = effects.numbers_held(runs, min(runs, COMPARED_AT_ONCE))
     check_run_fits(reading, kept, "a shorter text, or fewer heads: --heads")
 
 

@@ -12,7 +12,7 @@ from attn_cli.reading.steps import check_finite
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod
 
-_AT_ONCE = 64  # runs whose logits are held
+COMPARED_AT_ONCE = 64  # runs whose logits are held
 
 Contexts = Mapping[HeadPlace, Floats]
 """What each head's contexts are replaced by: (T, D), or (D,) at every position."""
@@ -99,7 +99,8 @@ def changes_of(
     clean = exact(runs.logits([0])[0])
     measures = _Measures(asked, clean)
     blocks = (
-        range(start, min(start + _AT_ONCE, len(variants))) for start in range(0, len(variants), _AT_ONCE)
+        range(start, min(start + COMPARED_AT_ONCE, len(variants)))
+        for start in range(0, len(variants), COMPARED_AT_ONCE)
     )
     changes = list[HeadChange]()
     for block in blocks:

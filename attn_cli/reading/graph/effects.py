@@ -60,6 +60,8 @@ def effects_graph(
         "mean": direct.mean,
         "sum": direct.total,
     }
+    if direct.softcap is not None:
+        facts["softcap"] = direct.softcap
     if effects.against is not None:
         facts["against"] = effects.against.text
     tokens = nodes.named(ends(edges))

@@ -11,6 +11,8 @@ from attn_cli.vocabulary import Kind
 PREDICTION = "prediction"
 """The id of what the model predicts."""
 
+_AFTER_SIDE = "-"  # a name in GraphML has no spaces
+
 
 @record(frozen=True, slots=True)
 class TokenNodes:
@@ -34,7 +36,7 @@ class TokenNodes:
         return sorted(nodes, key=lambda node: (-len(node.side), node.side, node.layer, node.position))
 
     def _node(self, each: str) -> GraphNode:
-        side, _, place = each.rpartition(" ")
+        side, _, place = each.rpartition(_AFTER_SIDE)
         layer, position = map(int, place.split("."))
         tokens = self.reading.texts.target if side == "decoder" else self.reading.tokens
         return GraphNode(each, tokens[position].text, layer, position, side)
@@ -63,4 +65,4 @@ def _side(kind: Kind) -> str:
 
 
 def _id(side: str, layer: int, position: int) -> str:
-    return f"{side} {layer}.{position}".lstrip()
+    return f"{side}{_AFTER_SIDE if side else ''}{layer}.{position}"

@@ -37,18 +37,22 @@ def read_beginning(
 
 
 def _check_room(reading: Reading, generation: Generation) -> None:
-    """Check that the model has positions for the continuation.
+    """Check that the continuation stays within the positions that the model was made for.
+
+    A text that the user gives may be longer, with a remark, where positions are computed and not looked up;
+    but what a model writes beyond them is noise.
 
     Raises:
-        AttnError: it has not.
+        AttnError: it does not.
     """
     source, read = reading.source, len(reading.texts.target or reading.tokens)
-    if not source.is_bounded or source.longest is None or read + generation.tokens <= source.longest:
+    if source.longest is None or read + generation.tokens <= source.longest:
         return
-    size = f"{read:,} tokens and {generation.tokens:,} more, but {source.card.name} has {source.longest:,}"
+    name = source.card.name
+    size = f"{read:,} tokens and {generation.tokens:,} more, but {name} was made for {source.longest:,}"
     left = source.longest - read
     hint = f"--generate {left}" if left > 0 else "a shorter text"
-    raise AttnError(f"the continuation is too long: {size} positions", hint)
+    raise AttnError(f"the continuation is too long: {size}", hint)
 
 
 def continued(

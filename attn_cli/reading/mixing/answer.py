@@ -1,6 +1,7 @@
 """Answers how much of each token reaches a position through all layers: attention rollout and flow."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import ShownLayer, shown_layers, unwarned
 from attn_cli.reading.window import LARGEST
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
 
 _MATRICES = 4  # of T × T float64 held at once, but for those that a flow keeps
 _NUMBERS = 2  # of 4 bytes in a float64
@@ -52,14 +52,14 @@ def mixing(reading: Reading, question: MixingQuestion, progress: Callable[[int, 
         UsageError: the position is none of the text, or it must be given.
     """
     _check_defined(reading)
-    position = _position(reading, question.position)
-    is_causal = reading.kind is Kind.DECODER or reading.source.is_causal
     layers, tokens = len(reading.extent.layers), len(reading.queries)
-    if question.by_flow:
-        check_size(layers, tokens, is_causal=is_causal)
+    typed = None if question.position is None else _typed_position(reading, question.position)
     matrices = _MATRICES + (layers * _OF_A_NETWORK if question.by_flow else 0)
     check_run_fits(reading, matrices * _NUMBERS * tokens**2, "a shorter text")
-    weights: Iterable[Exact] = _mixed_weights(reading)
+    weights, is_causal = _with_direction(_mixed_weights(reading))
+    position = _position(reading, is_causal=is_causal) if typed is None else typed
+    if question.by_flow:
+        check_size(layers, tokens, is_causal=is_causal)
     kept = list(weights) if question.by_flow else []
     return Mixing(
         reading.kind,
@@ -82,13 +82,15 @@ def _check_defined(reading: Reading) -> None:
         raise AttnError(problem, "a model whose layers all have attention weights")
 
 
-def _position(reading: Reading, typed: str | None) -> int:
-    """The position that is asked about."""
-    if typed is not None:
-        from attn_cli.reading.token_selection.select import select_token
+def _typed_position(reading: Reading, typed: str) -> int:
+    from attn_cli.reading.token_selection.select import select_token
 
-        return select_token(typed, reading.query_side, "position")
-    if reading.kind is Kind.DECODER or reading.source.is_causal:
+    return select_token(typed, reading.query_side, "position")
+
+
+def _position(reading: Reading, *, is_causal: bool) -> int:
+    """The position that is asked about if none is typed."""
+    if is_causal:
         return len(reading.queries) - 1
     masks = reading.source.mask_pieces
     masked = [token.position for token in reading.queries if token.piece in masks]
@@ -96,6 +98,15 @@ def _position(reading: Reading, typed: str | None) -> int:
         problem = f"rollout and flow are of one position, and {reading.source.card.name} has no last one"
         raise UsageError(f"{problem}: every token attends to the whole text", "--position 0, or a word")
     return masked[0]
+
+
+def _with_direction(weights: Iterator[Exact]) -> tuple[Iterator[Exact], bool]:
+    """The same layers, and whether no token of the first attends to a later one.
+
+    The mask of a model that is read through transformers is known by its weights alone.
+    """
+    first = next(weights)
+    return chain([first], weights), not np.triu(first, 1).any()
 
 
 def _mixed_weights(reading: Reading) -> Iterator[Exact]:

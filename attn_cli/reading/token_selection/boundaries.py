@@ -9,9 +9,10 @@ A part is what letters, digits and marks beside each other form: *it* of *it's*,
 script without spaces.
 """
 
+import re
 import unicodedata
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from itertools import accumulate
 
 _UNSPACED = (
@@ -98,8 +99,9 @@ def _is_inside_name(text: str, place: int) -> bool:
     """Whether an underscore joins letters, as in `snake_case`; in `_it_` it only marks the word."""
     if "_" not in text[place - 1 : place + 1]:
         return False
-    before, after = text[:place].rstrip("_"), text[place:].lstrip("_")
-    return bool(before and after) and is_word_character(before[-1]) and is_word_character(after[0])
+    start, end = _runs(text, "_")[place if text[place] == "_" else place - 1]
+    is_between = start > 0 and end < len(text)
+    return is_between and is_word_character(text[start - 1]) and is_word_character(text[end])
 
 
 def _is_joined(text: str, place: int) -> bool:
@@ -138,8 +140,15 @@ def _extends(character: str) -> bool:
 def _splits_flag(text: str, place: int) -> bool:
     if text[place] not in _FLAG_LETTERS:
         return False
-    before = text[:place]
-    return (len(before) - len(before.rstrip(_FLAG_LETTERS))) % 2 == 1
+    start, _ = _runs(text, _FLAG_LETTERS)[place]
+    return (place - start) % 2 == 1
+
+
+@lru_cache(maxsize=4)  # a text is asked about at each of its places
+def _runs(text: str, characters: str) -> Mapping[int, tuple[int, int]]:
+    """Where the run of some of the characters begins and ends that a place of the text is in."""
+    spans = (run.span() for run in re.finditer(f"[{characters}]+", text))
+    return {place: span for span in spans for place in range(*span)}
 
 
 def _is_katakana(characters: str) -> bool:

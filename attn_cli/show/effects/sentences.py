@@ -61,7 +61,8 @@ def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
     what = "logit" if effects.against is None else "difference of the logits"
     before = " before the soft cap" if direct.softcap is not None else ""
     yield added
-    yield f"sum {direct.total:.4f} = {what}{before} {direct.expected:.4f}"
+    total, expected = f"{direct.total:.4f}", f"{direct.expected:.4f}"
+    yield f"sum {total} {'=' if total == expected else '≈'} {what}{before} {expected}"
 
 
 def look_phrases(effects: Effects, named: Named, query: str) -> Iterator[list[str]]:

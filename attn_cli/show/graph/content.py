@@ -64,6 +64,8 @@ def of_edge(edge: GraphEdge) -> dict[str, Value]:
 def kept_in_words(graph: AttentionGraph) -> str:
     """How many edges the graph has, and what they hold, as a sentence."""
     share = graph.share
+    if not share.total:
+        return "the graph has no edges of heads"
     edges = f"{share.kept:,} of {share.total:,} edges of heads"
     return f"the graph keeps {edges}: {share.held:.3f} of the sum of their absolute {graph.measure}"
 

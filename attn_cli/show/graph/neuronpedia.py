@@ -16,6 +16,14 @@ from attn_cli.show.graph.content import GraphContent, of_whole
 
 Fields = dict[str, object]
 
+_NO_MARKUP = str.maketrans(
+    {
+        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+        "&": "\N{FULLWIDTH AMPERSAND}",
+    }
+)
+
 
 def as_neuronpedia(content: GraphContent) -> bytes:
     """The file."""
@@ -107,7 +115,7 @@ def _logit(content: GraphContent) -> Fields:
     facts, layers = content.graph.facts, _size(content, "layers")
     target = cast("Mapping[str, str]", content.document["target"])
     probability = cast("float", facts["probability"])
-    label = f'Output "{printable(target["text"])}" (p={probability:.3f})'
+    label = f'Output "{_label(target["text"])}" (p={probability:.3f})'
     fields = _fields(str(layers), cast("int", target["id"]), _position(content), "logit", label)
     return fields | {"token_prob": probability, "is_target_logit": True}
 
@@ -157,7 +165,12 @@ def _effects(content: GraphContent) -> dict[tuple[int, int], float]:
 
 def _vocabulary(content: GraphContent, position: int) -> tuple[int, str]:
     token = cast("Sequence[Mapping[str, object]]", content.document["tokens"])[position]
-    return cast("int", token["id"]), printable(cast("str", token["text"]))
+    return cast("int", token["id"]), _label(cast("str", token["text"]))
+
+
+def _label(text: str) -> str:
+    """The text as the viewer can show it, whose tooltips are HTML."""
+    return printable(text).translate(_NO_MARKUP)
 
 
 def _position(content: GraphContent) -> int:

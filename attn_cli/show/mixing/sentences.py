@@ -31,22 +31,27 @@ def tokens_table(
 def warnings(mixing: Mixing, named: Callable[[int], str]) -> Iterator[str]:
     """What to know of the numbers, with those of this text."""
     rollout = mixing.last_rollout
-    if rollout is not None and len(rollout) > 1:
+    if rollout is not None and _has_choice(mixing, len(rollout)):
         token = 0 if mixing.is_causal else int(rollout.argmax())
         on = (
             f"{_share(float(rollout[token]))} of the rollout of {named(mixing.position)} is on {named(token)}"
         )
         why = "; in a causal model each layer moves more of it to the first tokens, whatever the text says"
         yield f"{on}{why if mixing.is_causal else ''}"
-        lost = 1 - float(rollout.sum())
-        if lost > _LOST:
-            yield f"learned sinks take {_share(lost)} of the rollout"
-    if mixing.flow is not None and mixing.is_causal and len(mixing.flow) > 1:
+    lost = 0.0 if rollout is None else 1 - float(rollout.sum())
+    if lost > _LOST:
+        yield f"learned sinks take {_share(lost)} of the rollout"
+    if mixing.flow is not None and mixing.is_causal and _has_choice(mixing, len(mixing.flow)):
         first = f"flow to {named(0)} is {_share(float(mixing.flow[0]))}"
         yield f"{first}: in a causal model more paths lead to a token the earlier it stands"
     if mixing.kind is Kind.DECODER:
         yield "they are of the decoder's self-attention alone: what cross-attention brings is not among them"
     yield "rollout and flow know weights alone: not what values carry, nor what feed-forward blocks add"
+
+
+def _has_choice(mixing: Mixing, tokens: int) -> bool:
+    """Whether more than one token can reach the position."""
+    return (mixing.position if mixing.is_causal else tokens - 1) > 0
 
 
 def _share(number: float) -> str:

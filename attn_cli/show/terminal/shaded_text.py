@@ -167,8 +167,11 @@ class ShadedTexts(View):
 
 
 def _number_format(largest_weight: float, digits: int) -> NumberFormat:
-    """The format of weights: two digits of the largest, if `digits` decimals are fewer."""
-    decimals = max(digits, 1 + math.ceil(-math.log10(largest_weight))) if 0 < largest_weight < 1 else digits
+    """The format of weights: if `digits` decimals show less of the largest, its first or first two digits."""
+    least = min(max(digits, 1), 2)
+    decimals = digits
+    if 0 < largest_weight < 1:
+        decimals = max(digits, least - 1 + math.ceil(-math.log10(largest_weight)))
     return NumberFormat(f"z.{decimals}f", decimals + 2, compact=decimals > 1)
 
 

@@ -17,6 +17,7 @@ from attn_cli.core.multihead import Attention, Linear
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.row_metrics import RowMetrics
+from attn_cli.core.written import norms as norms_module
 from attn_cli.core.written.norms import SAME_ROWS, key_norms, shares_of_rows
 from attn_cli.reading.words.layer import WordLayer
 from attn_cli.vocabulary import Kind, Metric, Step
@@ -122,6 +123,24 @@ def test_norms_of_many_values_are_those_of_few(library: str, keys: int) -> None:
     found = key_norms(make(values), [make(each) for each in weight])
     expected = np.linalg.norm(values @ weight.swapaxes(-1, -2), axis=-1)
     np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-12 if found.dtype == np.float64 else 1e-5)
+
+
+def test_sums_of_norms_are_as_wide_as_queries_so_that_a_fused_kernel_computes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch's kernel for the CPU holds T × S numbers if values are narrower than keys."""
+    seen = list[tuple[int, int]]()
+    attend = context.attend
+
+    def spied(operands: Operands) -> Any:
+        seen.append((operands.queries.shape[-1], operands.values.shape[-1]))
+        return attend(operands)
+
+    monkeypatch.setattr(norms_module, "attend", spied)
+    queries, values = np.ones((1, 5, 8)), np.ones((1, 5, 6))
+    attention = Attention(None, Operands(queries, queries, values, 1.0), Linear(np.ones((4, 6))))
+    attention.measure([0], [Metric.ENTROPY, Metric.WRITTEN], KeyTokens(None, np.zeros(5, bool)))
+    assert seen == [(8, 8)]
 
 
 def test_a_row_in_which_nothing_is_written_has_no_shares() -> None:

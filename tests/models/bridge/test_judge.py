@@ -143,6 +143,9 @@ def test_in_float64_nothing_is_rounded_to_float32() -> None:
         assert third.float().item() == 1 / 3
         assert torch.tensor(1 / 3, dtype=torch.float32).item() == 1 / 3
         assert torch.arange(3, dtype=torch.float32).dtype == torch.float64
+        assert torch.tensor(1 / 3).item() == torch.full((), 1 / 3).item() == 1 / 3
+        assert torch.full((), fill_value=1 / 3, dtype=torch.float32).item() == 1 / 3
+        assert (torch.tensor(1).dtype, torch.full((2,), 1).dtype) == (torch.int64, torch.int64)
     with exact_numbers(is_wanted=False), exact_constants(is_wanted=False):
         assert third.float().item() != 1 / 3
 

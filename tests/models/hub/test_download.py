@@ -200,9 +200,73 @@ def test_an_invalid_token_differs_from_a_missing_model(place: Place, hub: Hub) -
 
 
 def test_a_revision_missing_from_the_hub_is_named(place: Place, hub: Hub) -> None:
-    problem = "org/small has no revision '../x' on the hub"
+    problem = "org/small has no revision 'v2' on the hub"
     hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
-    assert place.refused("org/small", "../x") == (problem, hint)
+    assert place.refused("org/small", "v2") == (problem, hint)
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [
+        *(
+            "../../../../victim",
+            "..",
+            "a/../../../../../victim",
+            "{home}/victim",
+            "/",
+            "a//b",
+            "./main",
+            "a/",
+        ),
+        *("v\n1", "v\x1b[31m", "v\0", "v" * 256, "é" * 128),
+    ],
+)
+def test_a_revision_that_no_branch_can_have_writes_nothing(
+    revision: str, place: Place, hub: Hub, tmp_path: Path
+) -> None:
+    """A hub that lies has every revision."""
+    revision = revision.format(home=tmp_path)
+    hub.takes_any_revision = True
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    problem = f"org/small has no revision '{revision}' on the hub"
+    hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
+    assert place.refused("org/small", revision) == (problem, hint)
+    assert victim.read_text() == "whole"
+    assert hub.asked == []
+    assert list(tmp_path.iterdir()) == [victim]
+
+
+@pytest.mark.parametrize("revision", ["refs/pr/1", "feature/a.b", "v1..2", "é", "a b"])
+def test_a_revision_may_have_a_path_and_an_odd_name(revision: str, place: Place, hub: Hub) -> None:
+    hub.takes_any_revision = True
+    assert place.locate("org/small", revision).directory == place.snapshot
+    assert (place.folder / "refs" / revision).read_text() == COMMIT
+
+
+def test_a_link_in_place_of_a_revision_is_not_written_through(place: Place, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    (place.folder / "refs").mkdir(parents=True)
+    (place.folder / "refs" / "main").symlink_to(victim)
+    place.locate()
+    assert (place.folder / "refs" / "main").read_text() == COMMIT
+    assert victim.read_text() == "whole"
+
+
+@pytest.mark.parametrize("name", ["../../../../../secret", "/etc/passwd", "a/../../x", "..", "x\0"])
+def test_an_index_in_the_cache_does_not_look_outside(
+    name: str, place: Place, hub: Hub, tmp_path: Path
+) -> None:
+    """The hub is asked for what is missing, and its index is refused."""
+    (tmp_path / "secret").touch()
+    del hub.files["model.safetensors"]
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"a": name}}).encode()
+    place.snapshot.mkdir(parents=True)
+    for file in ("config.json", "tokenizer.json", "model.safetensors.index.json"):
+        (place.snapshot / file).write_bytes(hub.files[file])
+    problem, _ = place.refused()
+    assert problem.endswith(f"lists a file outside its directory: {name!r}")
 
 
 def test_a_model_without_weights_says_so(place: Place, hub: Hub) -> None:

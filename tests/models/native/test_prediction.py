@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import transformers
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
+from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.families import read_spec
@@ -23,7 +25,7 @@ from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.spec import Part
 from attn_cli.models.native.transformer import Transformer
 from attn_cli.models.open import open_checkpoint
-from attn_cli.models.source import SourceRequest
+from attn_cli.models.source import SourceRequest, Texts
 from attn_cli.vocabulary import DType, Kind
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.language_models import (
@@ -230,13 +232,36 @@ def test_half_precision_differs_by_its_rounding(
     assert 0 < apart(half, plain) < 3 * apart(theirs, plain)  # eager rounds as often, at other places
 
 
-def test_float64_is_computed_in_float64(saved: Callable[[str], Path]) -> None:
-    source = opened(saved("bart"), choose_backend("cpu", DType.FLOAT64))
+_ROUNDING = ("bart", "llama", "gemma2, a low cap", "bloom", "t5, 1.1", "bert, masked")
+
+
+@pytest.mark.parametrize("name", _ROUNDING)
+def test_in_float64_the_logits_are_those_of_transformers(name: str, saved: Callable[[str], Path]) -> None:
+    source = opened(saved(name), choose_backend("cpu", DType.FLOAT64))
     texts = texts_of(source, TEXTS[0], TEXTS[1])
-    expected = reference_logits(saved("bart"), TWINS["bart"].model, texts, torch.float64)
     found = source.predictor(texts).logits(all_rows(texts))
     assert found.dtype == np.float64
-    assert apart(found, expected) < 1e-12
+    assert apart(found, exact_logits(saved(name), TWINS[name].model, texts)) < 1e-12
+
+
+@pytest.mark.parametrize("name", _ROUNDING)
+def test_in_float32_the_logits_are_as_near_to_float64_as_those_of_transformers(
+    name: str, saved: Callable[[str], Path]
+) -> None:
+    """Both round as often, at other places: on single texts a third more or less, here up to twice."""
+    source = opened(saved(name), NUMPY)
+    texts = texts_of(source, TEXTS[0], TEXTS[1])
+    ours = source.predictor(texts).logits(all_rows(texts))
+    theirs = reference_logits(saved(name), TWINS[name].model, texts)
+    exact = exact_logits(saved(name), TWINS[name].model, texts)
+    found, expected = (float(np.sqrt(((logits - exact) ** 2).mean())) for logits in (ours, theirs))
+    assert 0 < found < 2 * expected
+
+
+def exact_logits(directory: Path, model: str, texts: Texts) -> npt.NDArray[np.floating]:
+    """The logits of transformers in float64, also where it casts to float32."""
+    with exact_numbers(is_wanted=True):
+        return reference_logits(directory, model, texts, torch.float64)
 
 
 def changed(directory: Path, into: Path, change: Callable[[dict[str, Any]], Any], **config: Any) -> Path:

@@ -184,11 +184,12 @@ def test_value_zeroing_is_that_of_a_hook_in_transformers(name: str, tmp_path: Pa
             assert expected.max() > 1e-3
 
 
-def test_rows_alone_have_the_numbers_of_the_whole(tmp_path: Path) -> None:
-    source = opened("gemma2", tmp_path)
+@pytest.mark.parametrize("name", ["gemma2", "gptj", "bert"])
+def test_rows_alone_have_the_numbers_of_the_whole(name: str, tmp_path: Path) -> None:
+    source = opened(name, tmp_path)
     texts = texts_of(source)
     wanted = {Step.NORMS, Step.NORM_SHARES, Step.VALUE_ZEROING}
-    for layer in source.attentions(texts, Kind.SELF, range(3)):
+    for layer in source.attentions(texts, next(iter(source.kinds)), range(3)):
         whole, part = layer.steps([2], wanted), layer.at([5, 2]).steps([2], wanted)
         for step in wanted:
             np.testing.assert_allclose(part[step], whole[step][:, [5, 2]], rtol=0, atol=1e-13)

@@ -5,6 +5,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attn_cli.reading.token_selection import boundaries
 from attn_cli.reading.token_selection.boundaries import words_of
 
 DIFFERENT = regex.compile(
@@ -74,3 +75,11 @@ def test_words_differ_from_those_of_unicode_in_colons_underscores_and_white_spac
 def test_words_of_any_text_of_these_scripts_are_those_of_unicode(text: str) -> None:
     without = DIFFERENT.sub("x", text)
     assert split(without) == split_by_unicode(without)
+
+
+@pytest.mark.parametrize("character", ["_", "\N{REGIONAL INDICATOR SYMBOL LETTER A}"])
+def test_a_long_run_is_measured_once_and_not_at_each_of_its_places(character: str) -> None:
+    text = f"a{character * 5000}b"
+    before = boundaries._runs.cache_info().misses  # noqa: SLF001
+    assert words_of(text)[-1] == (0 if character == "_" else 2501)
+    assert boundaries._runs.cache_info().misses == before + 1  # noqa: SLF001

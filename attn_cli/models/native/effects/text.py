@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from attn_cli.core.arrays import Array
-from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of
+from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of, numbers_of_runs
 from attn_cli.models.native.effects.attribution import NativeAttribution, attribute
 from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.predictions import RunProgress, Variant
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
+
+_COPIES = 3  # of logits: in float32, and in float64
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -40,10 +42,17 @@ class NativeEffects:
         """D, the number of features of a head's contexts."""
         return self._model.spec.head_size
 
-    @property
-    def batch_numbers(self) -> int:
-        """How many numbers a run without a head adds to a batch, at most: its stream and its logits."""
-        return self.length * self._model.spec.width + self.language_head.vocabulary
+    def numbers_held(self, runs: int, compared: int) -> int:
+        """How many numbers are held at once, at most, with so many runs without a head.
+
+        Without any these are what direct effects need. The logits of `compared` runs are held together.
+        """
+        spec = self._model.spec
+        values = len(self.places) * self.length * spec.head_size
+        if not runs:
+            return values
+        logits = _COPIES * compared * self.language_head.vocabulary
+        return 2 * values + numbers_of_runs(spec, self.length, runs) + logits
 
     @property
     def places(self) -> list[tuple[Kind, int, int]]:

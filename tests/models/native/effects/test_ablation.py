@@ -1,5 +1,6 @@
 """Runs without heads: equal to hooks in transformers, for each method, and in whatever chunks they run."""
 
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -158,6 +159,20 @@ def dict_of(source: Checkpoint, texts: Texts) -> dict[tuple[Kind, int, int], Num
         for kind, layer, contexts in source.effects(texts).contexts()
         for head, of_head in enumerate(contexts)
     }
+
+
+@pytest.mark.parametrize(("tokens", "heads"), [(30, 32), (120, 32), (240, 12)])
+def test_the_memory_that_is_stated_is_the_memory_that_is_needed(
+    tokens: int, heads: int, storybook: Checkpoint
+) -> None:
+    texts = Texts(storybook.tokens(STORY * 16, None)[:tokens])
+    effects, variants = storybook.effects(texts), zeroed(storybook, texts)[:heads]
+    tracemalloc.start()
+    effects.ablated(variants, tokens - 1, unseen).logits(range(heads + 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    stated = 4 * effects.numbers_held(heads, heads)  # float32
+    assert 0.9 * peak < stated < 2 * peak  # NumPy frees its arrays sooner or later within an expression
 
 
 def test_chunks_of_variants_change_nothing(storybook: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from attn_cli.answers.effects import HeadPlace
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Backend, choose_backend
+from attn_cli.models.backend import Backend, choose_backend, torch_backend
 from attn_cli.models.native.effects.directions import Directions
 from attn_cli.models.native.effects.text import NativeEffects
 from attn_cli.models.native.residual import ResidualStream
-from attn_cli.models.predictions import Parts
+from attn_cli.models.predictions import Looks, Parts
 from attn_cli.vocabulary import DType
 from tests.support.language_models import NEXT, TARGETED, HeadRecipe, texts_of
 from tests.support.saved_twins import Saved, opened, saving
@@ -105,6 +105,20 @@ def test_the_parts_are_those_of_the_stream_that_explain_decomposes(name: str, sa
     np.testing.assert_allclose(parts.effects, whole.parts[:, 0] @ direction.vector, atol=1e-9)
     constant = whole.constant[0] @ direction.vector + direction.constant
     assert parts.constant == pytest.approx(float(constant), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "olmo2", "granite", "t5"])
+def test_torch_splits_a_logit_as_numpy_does(name: str, saved: Saved) -> None:
+    found = list[tuple[Parts, list[Looks]]]()
+    for backend in (FLOAT64, torch_backend("cpu", DType.FLOAT64)):
+        source = opened(saved(name), backend)
+        effects = source.effects(texts_of(source, TEXTS[0], TEXTS[1]))
+        attribution = effects.attribution(effects.length - 1)
+        found.append((attribution.parts(5, None), list(attribution.looks(5, None))))
+    (parts, looks), (of_torch, looks_of_torch) = found
+    np.testing.assert_allclose(of_torch.effects, parts.effects, atol=CLOSE[DType.FLOAT64])
+    for ours, theirs in zip(looks, looks_of_torch, strict=True):
+        np.testing.assert_allclose(theirs.effects, ours.effects, atol=CLOSE[DType.FLOAT64])
 
 
 @pytest.mark.parametrize("name", sorted(POST_NORM))
