@@ -75,7 +75,7 @@ function panel(context, head, at) {
   cross(context, at, focus, tone.accent);
   context.fillStyle = tone.ink;
   context.textAlign = "left";
-  if (at.count > 1) context.fillText(head.name, at.left, GAP / 2);
+  if (at.count > 1) context.fillText(head.name, at.left, GAP - 4);
 }
 
 /** The scale in numbers, and the one of the difference. */
