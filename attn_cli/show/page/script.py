@@ -4,8 +4,11 @@ import re
 from graphlib import TopologicalSorter
 from importlib.resources import files
 
-_IMPORT = r'^import (\{[^}]*\}) from "\./([a-z_]+)\.js";$'
+_IMPORT = r'^import (\{[^}]*\}) from "\.[./a-z_]*/([a-z_]+)\.js";$'
 _EXPORT = r"^export (?=(?:async )?(?:const|function) (\w+))"
+_FOR_READERS = r"^ *(?:(?://|/\*\*|\*).*)?\n|^ +"
+"""Lines that are comments, empty lines and indentation: readers of the modules need them, pages do not."""
+
 _FIRST = "main"
 
 
@@ -21,9 +24,18 @@ def _sources() -> dict[str, str]:
     while needed:
         name = needed.pop()
         if name not in sources:
-            sources[name] = (files("attn_cli.show.page") / "script" / f"{name}.js").read_text("utf-8")
+            sources[name] = _source(name)
             needed += [module for _, module in _imports(sources[name])]
     return sources
+
+
+def _source(name: str) -> str:
+    """The module of this name, which no other module has, whatever its folder."""
+    folder = files("attn_cli.show.page") / "script"
+    (found,) = (
+        place / f"{name}.js" for place in (folder, folder / "views") if (place / f"{name}.js").is_file()
+    )
+    return found.read_text("utf-8")
 
 
 def _imports(source: str) -> list[tuple[str, str]]:
@@ -35,5 +47,5 @@ def _as_function(name: str, source: str) -> str:
     """The module as a function that returns what it exports: its other names stay its own."""
     exported = re.findall(_EXPORT, source, re.MULTILINE)
     body = re.sub(_IMPORT, r"const \1 = $\2;", source, flags=re.MULTILINE)
-    body = re.sub(_EXPORT, "", body, flags=re.MULTILINE)
+    body = re.sub(_FOR_READERS, "", re.sub(_EXPORT, "", body, flags=re.MULTILINE), flags=re.MULTILINE)
     return f"const ${name} = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();"
