@@ -230,6 +230,8 @@ def test_blocks_of_a_long_text_are_neither_merged_nor_hidden(
 def test_lines_are_those_of_strong_weights(page: OpenPage) -> None:
     page.press("l")
     assert not page.tab.is_visible("#matrix")
+    page.press("z", "z")
+    assert page.text("legend").split() == ["≤", "0.00392", "1,", "log"]  # it is that of the lines too
     found, _, _ = shown(page)
     count = int((np.nan_to_num(found) >= 0.02).sum())
     assert page.text("lines-about").startswith(

@@ -60,7 +60,6 @@ function draw() {
   context.font = "12px system-ui, sans-serif";
   heads.forEach((head, index) => panel(context, head, { ...at, index, left: at.left + index * (at.wide + GAP) }));
   placeCell(at, spot(heads[0], state));
-  legend(heads);
 }
 
 /** The chosen cell of the first head as an element over the canvas, for keyboards and screen readers. */
@@ -181,6 +180,7 @@ function tell() {
   const head = headShown();
   if (!head) return;
   element("readout").textContent = cellText();
+  legend(headsShown());
   element("head-title").textContent = `Head ${state.layer}.${state.head}`;
   element("head-pattern").textContent = patternText(state);
   element("head-exact").textContent = head.isExact ? "exact: float32, as computed" : "";
