@@ -76,7 +76,9 @@ def report_of(
     effects, why = effects_on_next(reading)
     notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
     kinds = [_kind(run) for run in runs]
-    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again, hiding)
+    return Report(
+        model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again, hiding
+    )
 
 
 def _refuse_hiding(reading: Reading) -> AttnError:

@@ -3,7 +3,7 @@ import { clamp, element, make, pointOn, set, sharpen, tones } from "../page.js";
 import { patternText } from "../heads.js";
 import { change, onChange, state } from "../state.js";
 import { colour, levelOf, partOf, pixels, rampOf, scaleOf } from "../colours.js";
-import { fitted, named, short, weightText } from "../numbers.js";
+import { fitted, named, numberText, short, weightText } from "../numbers.js";
 import { fetchShown, headShown, headsShown, spot } from "../shown.js";
 
 const LINE = 13; // pixels that a label needs
@@ -171,6 +171,7 @@ export function cellText(place = state.hover ?? state, isSpoken = false) {
 function weightOf(head, row, column) {
   if (!head.seen[row * head.columns + column]) return head.isLeft?.[row] === false ? "too little weight is left to divide" : "masked";
   const [weight, error] = [head.weight(row, column), head.error(row, column)];
+  if (head.isExact && !error && !head.name) return numberText(weight);
   const isOneOfTwo = head.name && !head.isSigned;
   return `${weightText(weight, error)}${error && weight && !isOneOfTwo ? ` ± ${error.toPrecision(2)}` : ""}`;
 }
