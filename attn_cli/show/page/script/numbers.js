@@ -27,12 +27,13 @@ export function numberText(number) {
 export const short = (value) =>
   value === null ? "–" : Number.isInteger(value) ? `${value}` : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
-/** The label of a row or a column, and the number of its first token. */
+/** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
   const { cells } = about.kinds[kind];
   const text = about.texts[about.kinds[kind][side]];
-  const position = index * cells[side === "queries" ? 0 : 1];
-  return { position, label: text.labels[position] };
+  const size = cells[side === "queries" ? 0 : 1];
+  const position = index * size;
+  return { position, last: Math.min(position + size, text.labels.length) - 1, label: text.labels[position] };
 }
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -44,8 +45,11 @@ const apart = (label) => (RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : l
 const charactersOf = (label) =>
   Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(label), ({ segment }) => segment) : [...label];
 
+/** The number of a token, or those of the first and the last one of a block. */
+export const numberOf = ({ position, last }) => (last > position ? `${position}–${last}` : `${position}`);
+
 /** A label with its number, for a sentence; hidden keys have none. */
-export const named = ({ position, label }) => `${position} ${apart(label)}`.trim();
+export const named = (item) => `${numberOf(item)} ${apart(item.label)}`.trim();
 
 /** As much of a label as there is room for. */
 export function fitted(context, label, room) {

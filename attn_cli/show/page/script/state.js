@@ -4,6 +4,11 @@ import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
 
+/** A metric for the second axis: any but the one that the map begins with. */
+function anotherMetric({ metric, metrics }) {
+  return Object.keys(metrics).find((name) => name !== metric) ?? metric;
+}
+
 // `direction`: "from" shades what the query looks at, "to" who looks at the key; `query` and `key` are rows and
 // columns as stored; `hide`: the keys that are hidden; `pinned`: a head to compare with; `all`: the whole list; `x`
 // and `y`: the first column and row that are seen; `hover`: under the pointer. All but that is in the address, by
@@ -25,7 +30,7 @@ export const state = {
   hover: null,
   words: false,
   pinned: null,
-  across: about.kinds[0].metric,
+  across: anotherMetric(about.kinds[0]),
   pattern: "",
 };
 const first = { ...state };
@@ -72,7 +77,7 @@ function settle() {
   if (state.theme !== "dark" && state.theme !== "light") state.theme = "";
   state.zoom = clamp(state.zoom || 1, 1, 1000);
   [state.x, state.y] = [state.x || 0, state.y || 0];
-  if (!(state.across in metrics)) state.across = metric;
+  if (!(state.across in metrics)) state.across = anotherMetric(about.kinds[state.kind]);
   for (const [name, choices] of Object.entries(CHOICES)) if (!choices.includes(state[name])) [state[name]] = choices;
   if (!layers.includes(state.pinned?.layer) || state.pinned.head !== within(state.pinned.head, heads)) state.pinned = null;
   state.hide = [...new Set(state.hide)].filter((key) => key < columns).sort((one, other) => one - other);

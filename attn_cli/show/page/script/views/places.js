@@ -84,7 +84,7 @@ function drawList(all) {
   list.replaceChildren(...places.map((place) => {
     const isChosen = isAt(place, state);
     const button = (name) => make("button", name, "plain", { type: "button", tabindex: -1, ...(isChosen && { "aria-current": true }) });
-    const cells = columns.map(({ text }, index) => (index ? make("td", text(place), "number") : make("td", "", "", {}, button(text(place)))));
+    const cells = columns.map(({ text }, index) => (index ? make("td", text(place), index === 1 ? "pattern" : "number") : make("td", "", "", {}, button(text(place)))));
     const row = make("tr", "", isChosen ? "chosen" : "", {}, ...cells);
     row.addEventListener("click", () => change(place));
     return row;

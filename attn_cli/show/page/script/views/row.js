@@ -1,7 +1,7 @@
 // The chosen row or column as a list, the largest weight first; of two heads, the largest difference.
 import { element, isolated, make, reachIn, set } from "../page.js";
 import { change, focusOf, onChange, state } from "../state.js";
-import { plainNumber, weightText } from "../numbers.js";
+import { numberOf, plainNumber, weightText } from "../numbers.js";
 import { headsShown } from "../shown.js";
 
 const FIRST = 40; // rows of the list, unless all are asked for
@@ -29,7 +29,7 @@ function draw() {
   const shown = state.all ? entries : entries.slice(0, FIRST);
   const chosen = others.of[(state.hover ?? state)[isRow ? "key" : "query"]];
   element("row-table").classList.toggle("pair", heads.length > 1);
-  element("row-title").replaceChildren(make("span", `${name.position} `, "number"), isolated(name.label), make("span", isRow ? " looks at" : " is looked at by"));
+  element("row-title").replaceChildren(make("span", `${numberOf(name)} `, "number"), isolated(name.label), make("span", isRow ? " looks at" : " is looked at by"));
   const title = (text, className, ...parts) => make("th", text, className, { scope: "col" }, ...parts);
   const titles = heads.length > 1 ? heads.map((one) => title(one.name, "number")) : [make("td"), title("weight", "number")];
   element("row-names").replaceChildren(title("", "number", make("span", "position", "unseen")), title("token", "label"), ...titles);
@@ -92,7 +92,8 @@ function lineOf({ position, label }, weights) {
   const name = make("th", "", "label", { scope: "row" }, isolated(label));
   const bar = make("meter", "", "", { value: weights[0][0], "aria-hidden": true });
   const bars = weights.length === 1 ? [make("td", "", "", {}, bar)] : [];
-  return make("tr", "", "", {}, make("td", `${position}`, "number"), name, ...bars, ...weights.map((weight) => make("td", weightText(...weight), "number")));
+  const error = Math.max(...weights.map(([, own]) => own)); // of two heads no more digits than are known of both
+  return make("tr", "", "", {}, make("td", `${position}`, "number"), name, ...bars, ...weights.map(([weight]) => make("td", weightText(weight, error), "number")));
 }
 
 export function startRow() {
