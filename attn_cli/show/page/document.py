@@ -25,6 +25,7 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
     """Everything that the page knows, except the numbers of its heads."""
     begin = kinds[0].telling
     query, key = begin.clearest
+    hiding = report.hiding
     return {
         "page": FORMAT,
         **report.model,
@@ -33,7 +34,15 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
         "notes": [printable(note) for note in report.notes],
         "bits": bits,
         "error": error,
-        "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},
+        "begin": {
+            "kind": 0,
+            "layer": begin.layer,
+            "head": begin.head,
+            "query": query,
+            "key": key,
+            "hide": [] if hiding is None else list(hiding.keys),
+            "renormalize": hiding is not None and hiding.is_renormalized,
+        },
         "texts": [_text(text) for text in report.texts],
         "kinds": [_kind(kind, report.effects) for kind in kinds],
         "metrics": _explained(kinds) | _effect_metric(report.effects),
@@ -64,6 +73,9 @@ def _text(text: ReportText) -> dict[str, object]:
         "special": list(text.special),
         "written": list(text.written),
         "pieces": [_piece(piece) for piece in text.pieces],
+        "words": None
+        if text.words is None
+        else [[shown_label(one.label), *one.tokens] for one in text.words],
     }
 
 
