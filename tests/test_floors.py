@@ -56,6 +56,7 @@ FLOORS = {
     "models": set[str](),  # all of its modules have an entry of their own
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
+    "survey": GROUND | {"core", "grid", "models", "analysis", "reading"},
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"answers", "grid"},
     "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
@@ -72,6 +73,7 @@ FLOORS = {
         "models",
         "analysis",
         "show",
+        "survey",
         "training",
     },
     "arguments": GROUND,

@@ -178,6 +178,10 @@ class RandomLayer:
         """The same layer, computed by another library."""
         return open_random_layer(self.request, backend)
 
+    def for_many_texts(self) -> "RandomLayer":
+        """Itself: its weights are drawn once."""
+        return self
+
 
 def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     """A layer of `request.heads` heads over vectors of `request.width` features.

@@ -387,6 +387,9 @@ class Source(Protocol):
     def with_backend(self, backend: Backend) -> "Source":
         """The same model, computed by another library; no file is read again."""
 
+    def for_many_texts(self) -> "Source":
+        """The same model, which keeps what it reads and converts for a text until the next one."""
+
 
 def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:
     """Select `layers`, in ascending order, from the attention of layers 0, 1, 2, ...

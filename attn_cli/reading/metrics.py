@@ -7,7 +7,7 @@ import numpy as np
 
 from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
-from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sink_metric
+from attn_cli.analysis.head_summary import HeadSummary, MeasuredText, summarise_texts, with_sink_metric
 from attn_cli.analysis.patterns import NEEDED, choose_pattern, is_enough, rows_needed
 from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -131,14 +131,38 @@ class _Measuring:
         progress: RowProgress | None = None,
         hiding: Hiding | None = None,
     ) -> list[HeadSummary]:
-        kind, tokens = reading.kind, focus.tokens(_key_tokens(reading))
-        whole = as_read(reading, self.attention)
-        attention = whole if focus.rows is None else whole.at(focus.rows)
-        measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
-        for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
-            check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
+        text = measured_text(
+            reading, self.attention, self.number, self.heads, metrics, focus, progress, hiding
+        )
         dtype = reading.source.backend.dtype
-        return list(summarise_heads(measured, kind, self.number, self.heads, tokens, dtype))
+        return list(summarise_texts([text], reading.kind, self.number, self.heads, dtype))
+
+
+def measured_text(
+    reading: Reading,
+    attention: Layer,
+    number: int,
+    heads: Sequence[int],
+    metrics: Sequence[Metric],
+    focus: Focus = WHOLE_TEXT,
+    progress: RowProgress | None = None,
+    hiding: Hiding | None = None,
+) -> MeasuredText:
+    """The metrics of the heads of one layer between tokens, whose number is `number`, on one text.
+
+    For weights on certain tokens the first row does not count, except in cross-attention: it says nothing
+    about where a head looks.
+
+    Raises:
+        AttnError: the weights of a head are not finite numbers.
+    """
+    tokens = focus.tokens(_key_tokens(reading))
+    whole = as_read(reading, attention)
+    chosen = whole if focus.rows is None else whole.at(focus.rows)
+    measured = chosen.measure(heads, metrics, tokens, progress, hiding)
+    for head, is_finite in zip(heads, measured.are_finite, strict=True):
+        check_finite(bool(is_finite), f"weights of head {number}.{head}")
+    return MeasuredText(measured, tokens, 0 if reading.kind is Kind.CROSS else 1)
 
 
 @record(frozen=True, slots=True)

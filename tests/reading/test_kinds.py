@@ -178,6 +178,9 @@ class Translator:
     def with_backend(self, _backend: Backend) -> "Translator":
         return self
 
+    def for_many_texts(self) -> "Translator":
+        return self
+
 
 def translator(**changed: Any) -> Source:
     """The translator, perhaps changed."""

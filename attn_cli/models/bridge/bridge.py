@@ -336,6 +336,10 @@ class Bridge:
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
+    def for_many_texts(self) -> "Bridge":
+        """Itself: transformers' model is loaded once."""
+        return self
+
     @cached_property
     def config(self) -> Any:
         """The configuration as transformers reads it."""
