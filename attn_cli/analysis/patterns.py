@@ -102,7 +102,7 @@ def tally_patterns(
 def counted_rows(
     measured: "RowMetrics", first_row: int, evidence: EvidenceRows | None
 ) -> dict[Pattern, tuple[Matrix, Booleans]]:
-    """For each pattern the weights (H, T) on its tokens, and the rows (T,) that count, as `tally_patterns`."""
+    """For each pattern the weights (H, T) on its tokens, and the rows (T,) that `tally_patterns` counts."""
     rows: dict[Pattern, Booleans] = {
         pattern: measured.eligible[metric]
         for pattern, metric in _METRICS.items()

@@ -17,8 +17,8 @@ _STEPS = 60  # of bisection: to the last bit
 def student_quantile(degrees: int, part: float = (1 + CONFIDENCE) / 2) -> float:
     """The number that Student's t with so many degrees of freedom does not exceed with probability `part`.
 
-    By bisection of its distribution, which is 1/2 + c ∫ cos^(ν - 1) from 0 to arctan(t / √ν), with
-    c = Γ((ν + 1) / 2) / (√π Γ(ν / 2)).
+    By bisection of its distribution: with n degrees it is 1/2 + c ∫ cos^(n - 1) from 0 to arctan(t / √n),
+    c = Γ((n + 1) / 2) / (√π Γ(n / 2)).
     """
     nodes, weights = _rule()
     constant = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)

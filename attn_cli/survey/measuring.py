@@ -66,7 +66,7 @@ class Surveyor:
             except AttnError as error:  # usage errors too: a word of --on that this document lacks
                 unread.append(Unread(document.source, document.place, error.problem))
         tokens = sum(one.passage.tokens for one in measured)
-        return BatchResult(number, measured, unread, tokens)
+        return BatchResult(number, len(batch.documents), measured, unread, tokens, self.layout)
 
     def _document(self, number: int, document: Document) -> list[Measured]:
         request = self._request
@@ -113,7 +113,7 @@ class Surveyor:
         return Measured(passage, found.values, found.rows, found.shares, found.best, found.peaks)
 
     def _suited(self, reading: Reading) -> Reading:
-        """The reading with the library that is fastest for its length; its weights are kept for the next one."""
+        """The reading with the library that is fastest for its length, and weights that are kept."""
         suited = reading.with_suited_backend(1 + max(layer for layer, _ in self.layout.places))
         name = suited.source.backend.name
         if name not in self._sources:

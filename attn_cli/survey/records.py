@@ -90,7 +90,8 @@ class BatchResult:
     """What became of a batch."""
 
     number: int
+    documents: int
     measured: Sequence[Measured]
     unread: Sequence[Unread]
-    tokens: int = 0
+    tokens: int
     layout: Layout | None = None  # None: nothing was measured

@@ -4,14 +4,21 @@ Passages are added in the order of the documents, in float64: the result does no
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from attn_cli.analysis.patterns import least_share
 from attn_cli.record import record
 from attn_cli.survey.interval import student_quantile, wilson_interval
-from attn_cli.survey.records import Layout, Measured, Passage
+from attn_cli.survey.records import Counts, Layout, Measured, Numbers, Passage
+
+_ARRAYS = (
+    *("means", "squares", "counts", "rows"),
+    *("possible", "shown", "share_means", "worst"),
+)
 
 
 @record(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Totals:
         self._share_means = np.zeros((patterns, heads))
         self._least = np.array([least_share(pattern) for pattern in layout.patterns])
         self._examples: dict[tuple[int, int], list[Example]] = {}
-        self._worst = np.full((patterns, heads), -1.0 if examples else np.inf)  # of those that are kept
+        self._worst = np.full((patterns, heads), -1.0 if examples else np.inf)  # weight kept
 
     def add(self, measured: Measured) -> None:
         """Add one passage."""
@@ -79,6 +86,27 @@ class Totals:
             self._examples[place] = kept[: self._kept]
             if len(kept) >= self._kept:
                 self._worst[place] = self._examples[place][-1].weight
+
+    def state(self) -> tuple[dict[str, Numbers | Counts], dict[str, Any]]:
+        """The sums as arrays, and the examples as JSON can hold them."""
+        passages: dict[Passage, int] = {}
+        examples = [
+            [pattern, head, one.row, one.weight, passages.setdefault(one.passage, len(passages))]
+            for (pattern, head), kept in self._examples.items()
+            for one in kept
+        ]
+        about = {"passages": [asdict(passage) for passage in passages], "examples": examples}
+        return {name: getattr(self, f"_{name}") for name in _ARRAYS}, about
+
+    def restore(self, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Go on from what `state` told."""
+        for name in _ARRAYS:
+            setattr(self, f"_{name}", arrays[name])
+        passages = [Passage(**passage) for passage in about["passages"]]
+        self._examples = {}
+        for pattern, head, row, weight, index in about["examples"]:
+            kept = self._examples.setdefault((pattern, head), [])
+            kept.append(Example(passages[index], row, weight))
 
     def metrics(self) -> Iterator[tuple[int, int, Summary]]:
         """The index of each metric and head, and its summary; none if no passage has the metric."""

@@ -13,10 +13,11 @@ def windows_of(
     window: int | None,
     stride: int | None,
 ) -> Iterator[tuple[int, Reading]]:
-    """The first character of each window, and the window as `read` reads it; the whole text if it fits.
+    """The first character of each window, and the window as read; the whole text if it fits.
 
-    `split` splits a text of any length into tokens. A window has at most `window` tokens, with the special ones that the tokenizer adds to each text. Windows
-    begin `stride` tokens apart, by default as many as they have of the text.
+    `split` splits a text of any length into tokens. A window has at most `window` tokens, with the special
+    ones that the tokenizer adds to each text. Windows begin `stride`
+    tokens apart, by default as many as they have of the text.
 
     Raises:
         AttnError: a text cannot be read.
