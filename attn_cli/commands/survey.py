@@ -304,7 +304,7 @@ def _present(
     """Print the JSON object, or maps and tables if nothing was written, and the remarks."""
     from attn_cli.commands.surveys import view
 
-    view.note_unread(world, dict(result.about))
+    view.note_unread(world, result.about)
     if as_json:
         from attn_cli.show.data import as_json as written
 

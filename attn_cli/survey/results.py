@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from attn_cli.analysis.head_summary import HeadSummary
+from attn_cli.analysis.patterns import sort_shares
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
 from attn_cli.survey.records import Layout
@@ -111,7 +112,7 @@ class SurveyResult:
             shares[shown.layer, shown.head].append(share)
         for (layer, head), metrics in means.items():
             ordered = {metric: metrics.get(metric) for metric in self.metrics}
-            yield HeadSummary(self.kind, layer, head, ordered, tuple(shares[layer, head]))
+            yield HeadSummary(self.kind, layer, head, ordered, sort_shares(shares[layer, head]))
 
     def fields(self) -> dict[str, Any]:
         """Its fields in the JSON object."""

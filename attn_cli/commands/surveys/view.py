@@ -1,6 +1,6 @@
 """Shows the results of a survey: maps of means and intervals, the clearest heads of each pattern."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attn_cli.commands.results.output import counted, drawn, size
@@ -9,12 +9,14 @@ from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Metric, Pattern, Theme
 
 if TYPE_CHECKING:
+    from attn_cli.analysis.head_summary import HeadSummary
     from attn_cli.commands.pictures.options import PictureOptions
+    from attn_cli.commands.results.head_list import ListOptions
     from attn_cli.grid import Grid
     from attn_cli.show.picture.canvas import Canvas
     from attn_cli.show.picture.heading import Heading
     from attn_cli.show.writers import Picture
-    from attn_cli.survey.results import PatternRow, SurveyResult
+    from attn_cli.survey.results import PatternRow, Place, SurveyResult
 
 _REASONS = 3  # named in a remark
 _SHORT = 160  # characters of a command in a terminal
@@ -50,11 +52,17 @@ def _read(corpus: dict[str, Any]) -> Iterator[str]:
             yield f"{word}: {corpus[word]}"
 
 
-def grids_of(result: "SurveyResult", metric: Metric) -> "Iterator[Grid]":
-    """The map of the means, and that of half of their intervals, if any is known."""
+def grids_of(
+    result: "SurveyResult", metric: Metric, places: "Sequence[Place] | None" = None
+) -> "Iterator[Grid]":
+    """The map of the means, and that of half of their intervals, if any is known.
+
+    `places`: all cells of the map, if the result has some of the heads.
+    """
     from attn_cli.show.survey.grids import interval_grid, mean_grid
 
-    rows, places = result.of(metric), result.places
+    rows = result.of(metric)
+    places = result.places if places is None else places
     yield mean_grid(metric, places, {place: row.mean for place, row in rows.items()})
     halves = {
         place: None if row.high is None or row.mean is None else row.high - row.mean
@@ -65,13 +73,18 @@ def grids_of(result: "SurveyResult", metric: Metric) -> "Iterator[Grid]":
 
 
 def show_maps(
-    world: World, result: "SurveyResult", metrics: Sequence[Metric], digits: int, theme: Theme
+    world: World,
+    result: "SurveyResult",
+    metrics: Sequence[Metric],
+    digits: int,
+    theme: Theme,
+    places: "Sequence[Place] | None" = None,
 ) -> None:
     """Print the maps of these metrics, each after an empty line."""
     from attn_cli.show.terminal.cell_map import CellMap  # rich: already imported
 
     for metric in metrics:
-        for index, grid in enumerate(grids_of(result, metric)):
+        for index, grid in enumerate(grids_of(result, metric, places)):
             world.say("")
             world.screen.print(CellMap(grid, digits=digits + index, theme=world.theme(theme)))
 
@@ -101,6 +114,59 @@ def _cells(row: "PatternRow", digits: int) -> list[str]:
     return [str(row.pattern), f"{row.layer}.{row.head}", *numbers]
 
 
+def show_heads(
+    world: World,
+    result: "SurveyResult",
+    ranked: "Sequence[HeadSummary]",
+    metrics: Sequence[Metric],
+    listing: "ListOptions",
+) -> None:
+    """Print a table of heads: their patterns, the first metric with its spread, and the means of others."""
+    from attn_cli.show.terminal.lists import TextTable  # rich: already imported
+
+    if not ranked:
+        world.note("no head meets all --where conditions")
+        return
+    first, *others = metrics
+    shown = ranked[: listing.top or None]
+    names = [
+        "head",
+        "pattern",
+        "share of\ndocuments",
+        first.replace("-", "-\n"),
+        "95 %\ninterval",
+        "deviation",
+    ]
+    names += ["documents", *(metric.replace("-", "-\n") for metric in others)]
+    rows = [list(_head_cells(result, head, metrics, listing.digits)) for head in shown]
+    world.say("")
+    right = range(2, len(names))
+    rest = "widen the window, or use --json"
+    world.screen.print(TextTable(names, rows, right=right, rest=rest, kept=3))
+    if len(shown) < len(ranked):
+        world.note(f"listed {len(shown):,} of {len(ranked):,} heads; --top 0 lists all")
+
+
+def _head_cells(
+    result: "SurveyResult", head: "HeadSummary", metrics: Sequence[Metric], digits: int
+) -> Iterator[str]:
+    place = (head.layer, head.head)
+    known = None if head.pattern is None else result.shown()[place, head.pattern]
+    row = result.of(metrics[0])[place]
+    yield head.name
+    yield "" if known is None else str(known.pattern)
+    yield "" if known is None else f"{known.share:.{digits}f}"
+    yield _number(row.mean, digits)
+    yield "·" if row.low is None else f"{row.low:.{digits}f} to {row.high:.{digits}f}"
+    yield _number(row.deviation, digits)
+    yield f"{row.documents:,}"
+    yield from (_number(head.metrics[metric], digits) for metric in metrics[1:])
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "·" if value is None else f"{value:.{digits}f}"
+
+
 def show_examples(world: World, result: "SurveyResult") -> None:
     """Print a command that shows the strongest row of the clearest head of each pattern."""
     lines = list(_commands(result))
@@ -119,7 +185,7 @@ def _commands(result: "SurveyResult") -> Iterator[tuple[Pattern, str]]:
                     yield pattern, command
 
 
-def note_unread(world: World, about: "dict[str, Any]") -> None:
+def note_unread(world: World, about: Mapping[str, Any]) -> None:
     """Remark on what was not measured, and why."""
     from attn_cli.commands.surveys.running import place_of
     from attn_cli.survey.records import Unread
@@ -156,9 +222,10 @@ def picture_of(
     metrics: Sequence[Metric],
     options: "PictureOptions",
     canvas: "Canvas",
+    places: "Sequence[Place] | None" = None,
 ) -> "Picture":
-    """The maps of these metrics, means beside their intervals."""
-    groups = [[[grid]] for metric in metrics for grid in grids_of(result, metric)]
+    """The maps of these metrics, means before their intervals."""
+    groups = [[[grid]] for metric in metrics for grid in grids_of(result, metric, places)]
     return drawn(world, groups, _heading(result, metrics, options), options, canvas)
 
 
