@@ -16,7 +16,8 @@ from attn_cli.survey.records import Batch, SurveyRequest
 from attn_cli.survey.running import worker
 
 _AHEAD = 2  # batches that wait for each worker, so that none is idle
-_ATTEMPTS = 3  # at a batch whose worker ended
+ATTEMPTS = 3
+"""At a batch whose worker ended."""
 
 Task = tuple[int, Path, Batch]
 """The number of a batch, the file for what is found, and the batch."""
@@ -54,8 +55,8 @@ class Processes:
             except BrokenProcessPool as error:
                 for number in [number for number, _, _ in waiting[: self.count]] or [-1]:
                     attempts[number] = attempts.get(number, 0) + 1
-                if max(attempts.values()) >= _ATTEMPTS:
-                    problem = f"a worker process ended {_ATTEMPTS} times at the same documents"
+                if max(attempts.values()) >= ATTEMPTS:
+                    problem = f"a worker process ended {ATTEMPTS} times at the same documents"
                     raise AttnError(
                         problem, "fewer --workers if memory is short; --resume goes on"
                     ) from error
