@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attn_cli.survey.records import Document, Layout, SurveyRequest, Unread
     from attn_cli.survey.results import SurveyResult
     from attn_cli.survey.running.checkpoint import Checkpoint
+    from attn_cli.survey.running.pool import Workers
     from attn_cli.survey.running.run import Surveyed
 
 _FILES = f"Write the results ({SURVEYS}) or a picture ({PICTURES}) instead; may be repeated."
@@ -106,6 +107,7 @@ def survey_heads(
     canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, source.model)
     _check_stride(documents)
+    _check_cluster(run)
     request = SurveyRequest(
         source_request(source, compute), kind, focus.rows, focus.on, documents.window, documents.stride
     )
@@ -195,17 +197,36 @@ def _run(
 ) -> "Surveyed":
     """Measure the documents with as many workers as are asked for."""
     from attn_cli.commands.surveys.running import Meter, strictly, surveying
-    from attn_cli.models.cores import granted_cores
     from attn_cli.survey.inputs.documents import documents
-    from attn_cli.survey.running.pool import Processes
     from attn_cli.survey.running.run import run_survey
 
     chosen, meter = asked.documents, Meter(files.paths)
     found: Iterator[Document | Unread] = documents(files.paths, world.stream(), chosen.field, chosen.per)
     entries = meter.counted(strictly(found) if chosen.strict else found)
-    workers = Processes(asked.run.workers or granted_cores(), asked.request, world.environment)
     with surveying(world, meter) as progress:
-        return run_survey(entries, layout, workers, checkpoint, asked.summary.examples, progress)
+        return run_survey(
+            entries, layout, _workers(world, asked), checkpoint, asked.summary.examples, progress
+        )
+
+
+def _workers(world: World, asked: _Asked) -> "Workers":
+    """Who measures: processes of this machine, or workers on a cluster."""
+    run, request = asked.run, asked.request
+    if run.ray is not None:
+        from attn_cli.survey.running.cluster import RayCluster
+
+        return RayCluster(run.ray, run.workers, run.gpus_per_worker or 0.0, request, world.environment)
+    from attn_cli.models.cores import granted_cores
+    from attn_cli.survey.running.pool import Processes
+
+    return Processes(run.workers or granted_cores(), request, world.environment)
+
+
+def _check_cluster(run: RunOptions) -> None:
+    """Raise `UsageError` if GPUs are shared out that are not on a cluster."""
+    if run.gpus_per_worker is not None and run.ray is None:
+        problem = "--gpus-per-worker shares out the GPUs of a cluster: no --ray is given"
+        raise UsageError(problem, "--ray auto, or --device cuda with --workers 1")
 
 
 def _check_measured(surveyed: "Surveyed", *, is_strict: bool) -> None:

@@ -116,7 +116,27 @@ class RunOptions:
             max=1024,
             metavar="N",
             help="Processes, each with the model and one thread. The results do not depend on it.",
-            show_default="the number of cores",
+            show_default="the number of cores, or what the cluster has room for",
+        ),
+    ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Workers on a Ray cluster instead: the one that this machine is part of, or the one at this "
+            "address; local starts one here.",
+            show_default=False,
+        ),
+    ] = None
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-worker",
+            min=0.0,
+            metavar="N",
+            help="With --ray: GPUs of each worker, or a part of one, such as 0.5.",
+            show_default="0",
         ),
     ] = None
     resume: Annotated[

@@ -206,7 +206,7 @@ def note_intervals(world: World, result: "SurveyResult") -> None:
     """Remark on what the intervals are, and on how many heads have a sink at the first token."""
     from attn_cli.survey.about import INTERVAL
 
-    world.note(f"intervals: {INTERVAL}; a document shows a pattern as attn heads lists it")
+    world.note(f"intervals: {INTERVAL}; a document shows a pattern as attn heads --no-probe lists it")
     share = result.about.get("sink_share")
     if share is not None:
         heads = len(result.places)

@@ -125,4 +125,4 @@ class _Run:
 
 def _reason(why: str) -> str:
     """Why a document was not measured, without what is particular to it."""
-    return re.sub(r"\d[\d,]*", "N", why.partition(":")[0])
+    return re.sub(r"(?<![\w-])\d[\d,]*", "N", why.partition(":")[0])
