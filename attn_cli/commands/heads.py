@@ -141,8 +141,6 @@ The heads in which the last token looks at the first nine, such as a system prom
     attn heads --file story.txt --rows -1 --on 0-8
 The patterns of all heads on random tokens, for any model:
     attn heads --probe
-Heads over many documents, from a file that attn survey wrote:
-    attn heads --from heads.parquet --where "pattern=induction"
 """
 
 
@@ -204,6 +202,9 @@ def list_heads(
     With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
     the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
     Patterns are those of whole rows.
+
+    With --from, the heads are those of a file that attn survey wrote: means over many documents with their
+    intervals.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions

@@ -35,13 +35,11 @@ _PATIENCE = 1.0  # seconds without data on standard input before a remark
 
 EXAMPLES = """
 Every head of the bundled model over the lines of a text:
-    attn survey sample_inputs/sentences.txt
-All metrics with their 95 % intervals, as a table:
-    attn survey sample_inputs/sentences.txt -o sentences.csv
-A field of JSON lines, in windows of 64 tokens, with the numbers of every document:
-    attn survey corpus.jsonl --field body --window 64 -o heads.parquet --each documents.parquet
-The heads of such a file that copy:
-    attn heads --from heads.parquet --where "induction>0.4"
+    attn survey story.txt
+The same in windows of 64 tokens, as a table, with the numbers of every document:
+    attn survey book.txt --window 64 -o heads.csv --each documents.csv
+The heads of that table with a sink at the first token:
+    attn heads --from heads.csv --where "first-token>0.3"
 """
 
 
@@ -85,7 +83,7 @@ def survey_heads(
     picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
-    """Measure every head on many documents: means, how far they spread, and how sure they are.
+    """Measure every head on many documents, and say how sure the means are.
 
     For each head and metric, the results have the mean over documents, the standard deviation (n - 1), the
     95 % interval of the mean (Student's t), and the numbers of rows and documents. A document counts once,

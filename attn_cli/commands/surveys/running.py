@@ -93,7 +93,7 @@ class Meter:
         self._sizes = {str(path): size for path in files if (size := _size(path)) is not None}
         self._is_known = len(self._sizes) == len(files)
         self._read = dict.fromkeys(self._sizes, 0)
-        self._before, self._last = 0, ""
+        self._before, self._last, self._count = 0, "", 0
 
     def counted(self, documents: Iterable[Document | Unread]) -> Iterator[Document | Unread]:
         """The documents, each counted when it is asked for."""
@@ -101,18 +101,18 @@ class Meter:
             if entry.source != self._last:
                 self._before += self._sizes.get(self._last, 0)
                 self._last, self._read[entry.source] = entry.source, 0
+            self._count += 1
             if isinstance(entry, Document):
                 self._read[entry.source] += len(entry.text) + 1
             yield entry
 
-    @property
-    def share(self) -> float | None:
-        """The share of the files that was read, about; None: the size of one is not known."""
+    def share(self, documents: int) -> float | None:
+        """The share of the files that so many documents are, about; None: the size of one is not known."""
         total = sum(self._sizes.values())
         if not self._is_known or not total:
             return None
         now = min(self._read.get(self._last, 0), self._sizes.get(self._last, 0))
-        return min(1.0, (self._before + now) / total)
+        return min(1.0, (self._before + now) / total * documents / max(1, self._count))
 
 
 def _size(path: Path) -> int | None:
@@ -131,7 +131,8 @@ def surveying(world: World, meter: Meter) -> Iterator[Callable[[Progress], None]
         def watch(progress: Progress) -> None:
             nonlocal bar, said
             now = monotonic()
-            phrases = _phrases(progress, meter.share, now - began)
+            share = meter.share(progress.documents)
+            phrases = _phrases(progress, share, now - began)
             if world.desk is None:
                 if now - said >= _LINE_EVERY:
                     said = now
@@ -140,7 +141,7 @@ def surveying(world: World, meter: Meter) -> Iterator[Callable[[Progress], None]
                 from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
 
                 bar = bar or stack.enter_context(Bar(world.desk))
-                bar.show(meter.share or 0.0, phrases)
+                bar.show(share or 0.0, phrases)
 
         yield watch
 
@@ -152,6 +153,6 @@ def _phrases(progress: Progress, share: float | None, seconds: float) -> list[st
         f"{progress.tokens:,} tokens",
         f"{rate:,.0f} tokens/s",
     ]
-    if share:
-        phrases.append(f"about {clock(seconds * (1 - share) / share)} left")
+    if share and rate:
+        phrases.append(f"about {clock(progress.tokens * (1 - share) / share / rate)} left")
     return phrases
