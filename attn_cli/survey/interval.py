@@ -48,5 +48,5 @@ def wilson_interval(shown: int, documents: int) -> tuple[float, float]:
     share = shown / documents
     spread = z * math.sqrt(share * (1 - share) / documents + (z / (2 * documents)) ** 2)
     low, high = (share + z * z / (2 * documents) + sign * spread for sign in (-1, 1))
-    scale = 1 + z * z / documents
-    return max(0.0, low / scale), min(1.0, high / scale)
+    scale = 1 + z * z / documents  # at either end rounding leaves a trace
+    return 0.0 if shown == 0 else low / scale, 1.0 if shown == documents else high / scale

@@ -34,16 +34,19 @@ from attn_cli.vocabulary import Kind, Pattern
 class Surveyor:
     """A model that is opened once and reads many documents."""
 
-    def __init__(self, request: SurveyRequest, environment: Mapping[str, str]) -> None:
-        """Open the model.
+    def __init__(
+        self, request: SurveyRequest, environment: Mapping[str, str], source: Source | None = None
+    ) -> None:
+        """Open the model, unless it is open.
 
         Raises:
             AttnError: it is missing or damaged.
             UsageError: it has no such kind of attention, or an option does not apply to it.
         """
         self._request = request
-        source = open_source(request.source, environment)
-        source.check()
+        if source is None:
+            source = open_source(request.source, environment)
+            source.check()
         if request.kind is not None:
             check_kind(request.kind, source)
         self.source = source

@@ -1,6 +1,6 @@
-"""What is known after each passage: means, deviations, shares and the strongest rows, in constant memory.
+"""What is known after each document: means, deviations, shares and the strongest rows, in constant memory.
 
-Passages are added in the order of the documents, in float64: the result does not depend on who measured them.
+Documents are added in their order, in float64: the result does not depend on who measured them.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from attn_cli.analysis.patterns import least_share
 from attn_cli.record import record
 from attn_cli.survey.interval import student_quantile, wilson_interval
+from attn_cli.survey.merging import MeasuredDocument
 from attn_cli.survey.records import Counts, Layout, Measured, Numbers, Passage
 
 _ARRAYS = (
@@ -23,10 +24,10 @@ _ARRAYS = (
 
 @record(frozen=True, slots=True)
 class Summary:
-    """A number over all passages that have it, with its 95 % interval."""
+    """A number over all documents that have it, with its 95 % interval."""
 
     mean: float
-    deviation: float | None  # with n - 1; None: one passage
+    deviation: float | None  # with n - 1; None: one document
     low: float | None
     high: float | None
     rows: int
@@ -43,7 +44,7 @@ class Example:
 
 
 class Totals:
-    """The sums over all passages so far."""
+    """The sums over all documents so far."""
 
     def __init__(self, layout: Layout, examples: int) -> None:
         """Nothing is added yet; `examples`: how many rows are kept of each head and pattern."""
@@ -60,8 +61,8 @@ class Totals:
         self._examples: dict[tuple[int, int], list[Example]] = {}
         self._worst = np.full((patterns, heads), -1.0 if examples else np.inf)  # weight kept
 
-    def add(self, measured: Measured) -> None:
-        """Add one passage."""
+    def add(self, measured: MeasuredDocument) -> None:
+        """Add one document."""
         known = np.isfinite(measured.values)
         self._counts += known
         self._rows += measured.rows
@@ -74,7 +75,8 @@ class Totals:
         self._shown += possible & (np.where(possible, measured.shares, -1) >= self._least[:, None])
         rest = np.where(possible, measured.shares - self._share_means, 0.0)
         self._share_means += rest / np.maximum(self._possible, 1)
-        self._add_examples(measured)
+        for window in measured.windows:
+            self._add_examples(window)
 
     def _add_examples(self, measured: Measured) -> None:
         better = (measured.best >= 0) & (measured.peaks > self._worst)
@@ -109,7 +111,7 @@ class Totals:
             kept.append(Example(passages[index], row, weight))
 
     def metrics(self) -> Iterator[tuple[int, int, Summary]]:
-        """The index of each metric and head, and its summary; none if no passage has the metric."""
+        """The index of each metric and head, and its summary; none if no document has the metric."""
         for (metric, head), documents in np.ndenumerate(self._counts):
             if documents:
                 mean, rows = float(self._means[metric, head]), int(self._rows[metric, head])
@@ -121,7 +123,7 @@ class Totals:
                 yield metric, head, Summary(mean, deviation, low, high, rows, int(documents))
 
     def patterns(self) -> "Iterator[tuple[int, int, ShownPattern]]":
-        """The index of each pattern and head, and in how many passages the head shows it."""
+        """The index of each pattern and head, and in how many documents the head shows it."""
         for (pattern, head), documents in np.ndenumerate(self._possible):
             if documents:
                 shown = int(self._shown[pattern, head])
@@ -133,7 +135,7 @@ class Totals:
 
 @record(frozen=True, slots=True)
 class ShownPattern:
-    """In how many passages a head shows a pattern, of those with enough rows of evidence for it."""
+    """In how many documents a head shows a pattern, of those with enough rows of evidence for it."""
 
     shown: int
     documents: int

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
@@ -11,14 +10,8 @@ from attn_cli.safe_text import printable
 from attn_cli.survey.inputs import tables
 from attn_cli.survey.inputs.files import STDIN, kind_of_file, state_of
 from attn_cli.survey.inputs.lines import Entry, as_one, by_line, of_json
+from attn_cli.survey.inputs.per import Per
 from attn_cli.survey.records import Document, Unread
-
-
-class Per(StrEnum):
-    """What is a document of a text file."""
-
-    LINE = "line"
-    FILE = "file"
 
 
 def documents(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.arrow import parquet_library
 from attn_cli.safe_text import text_encoding
 from attn_cli.survey.inputs.lines import LONGEST, TOO_LONG, Entry, as_document, shown
 from attn_cli.survey.records import Unread
@@ -50,7 +50,7 @@ def of_parquet(path: Path, source: str, field: str | None) -> Iterator[Entry]:
     Raises:
         AttnError: pyarrow is not installed.
     """
-    pyarrow = _pyarrow()
+    pyarrow = parquet_library()
     place = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
@@ -65,16 +65,6 @@ def of_parquet(path: Path, source: str, field: str | None) -> Iterator[Entry]:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         where = place + 1 if place else 0
         yield Unread(source, where, f"damaged .parquet file{' from here on' if place else ''}: {shown(why)}")
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow as pa  # 0.1 s, and only of those who have such a file
-        import pyarrow.parquet
-    except ImportError as error:
-        hint = "pip install 'attn-cli[survey]'"
-        raise AttnError(".parquet files need pyarrow, which is not installed", hint) from error
-    return pa
 
 
 def _text_field(schema: Any, field: str | None) -> str:

@@ -1,11 +1,14 @@
 """Runs a survey: documents in batches, workers that measure them, totals in the order of the documents."""
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from time import monotonic
 
 from attn_cli.record import record
 from attn_cli.survey.batches import batches_of
+from attn_cli.survey.merging import of_documents
 from attn_cli.survey.records import Document, Layout, Unread
 from attn_cli.survey.running.checkpoint import Checkpoint
 from attn_cli.survey.running.pool import Task, Workers
@@ -28,9 +31,15 @@ class Surveyed:
     """What a survey found."""
 
     totals: Totals
-    unread: list[Unread]
+    unread: list[Unread]  # the first of them
+    reasons: Mapping[str, int]  # how many documents were not measured, and why
     documents: int
     tokens: int
+
+    @property
+    def unread_count(self) -> int:
+        """How many documents were not measured."""
+        return sum(self.reasons.values())
 
 
 def run_survey(
@@ -56,7 +65,7 @@ def run_survey(
         run.add(number)
         progress(Progress(run.documents, run.tokens, run.measured_now))
     run.finish()
-    return Surveyed(run.totals, run.unread, run.documents, run.tokens)
+    return Surveyed(run.totals, run.unread, run.reasons, run.documents, run.tokens)
 
 
 class _Run:
@@ -65,6 +74,7 @@ class _Run:
     def __init__(self, layout: Layout, checkpoint: Checkpoint, examples: int, most_unread: int) -> None:
         self._checkpoint, self._most_unread = checkpoint, most_unread
         self.totals, self.unread = Totals(layout, examples), list[Unread]()
+        self.reasons = Counter[str]()
         self.documents = self.tokens = self.measured_now = self._next = 0
         self._saved, self._when = 0, monotonic()
         stored = checkpoint.totals()
@@ -72,6 +82,7 @@ class _Run:
             arrays, about = stored
             self.totals.restore(arrays, about["totals"])
             self.unread = [Unread(**one) for one in about["unread"]]
+            self.reasons = Counter(about["reasons"])
             self.documents, self.tokens = about["documents"], about["tokens"]
             self._next = self._saved = about["next"]
 
@@ -85,8 +96,9 @@ class _Run:
     def add(self, number: int) -> None:
         """Add the batch with this number, the next one."""
         result = self._checkpoint.read(number)
-        for measured in result.measured:
-            self.totals.add(measured)
+        for document in of_documents(result.measured):
+            self.totals.add(document)
+        self.reasons.update(_reason(one.why) for one in result.unread)
         room = self._most_unread - len(self.unread)
         self.unread += result.unread[: max(room, 0)]
         self.documents += result.documents
@@ -105,6 +117,12 @@ class _Run:
             "tokens": self.tokens,
             "totals": totals,
             "unread": [asdict(one) for one in self.unread],
+            "reasons": self.reasons,
         }
         self._checkpoint.save_totals((arrays, about), self._saved, self._next)
         self._saved, self._when = self._next, monotonic()
+
+
+def _reason(why: str) -> str:
+    """Why a document was not measured, without what is particular to it."""
+    return re.sub(r"(?<![\w-])\d[\d,]*", "N", why.partition(":")[0])

@@ -9,8 +9,9 @@ import pytest
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.survey.inputs import lines
-from attn_cli.survey.inputs.documents import Per, check_field, documents
+from attn_cli.survey.inputs.documents import check_field, documents
 from attn_cli.survey.inputs.files import InputFiles, find_files
+from attn_cli.survey.inputs.per import Per
 from attn_cli.survey.records import Document, Unread
 
 LATIN = "caf\xe9".encode("latin-1")
