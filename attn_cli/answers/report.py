@@ -91,5 +91,5 @@ class Report:
     remarks: Sequence[str]  # on what the page leaves out
     texts: Sequence[ReportText]
     kinds: Sequence[ReportedKind]
-    effects: ReportedEffects | None  # None: a note says why
+    effects: "Callable[[], tuple[ReportedEffects | None, str]]"  # or why there are none; layers run first
     again: str  # the arguments that name the model and the text, for a shell; empty: none can be shown

@@ -13,7 +13,7 @@ from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
 from attn_cli.reading.reading import Reading
-from attn_cli.reading.report.effects import effects_on_next
+from attn_cli.reading.report.effects import NextEffects
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
 from attn_cli.reading.selection import Place
@@ -51,7 +51,8 @@ def report_of(
     """
     readings = readings_of(reading, is_chosen=is_chosen)
     extent = PageExtent.of(readings, bits, exact)
-    runs = list(_runs(readings, extent, exact, environment, progress))
+    effects = NextEffects(reading)
+    runs = list(_runs(readings, extent, exact, environment, effects, progress))
     for run in runs:
         run.check_memory()
     source = reading.source
@@ -66,10 +67,11 @@ def report_of(
         "pair": reading.request.pair,
         "target": reading.request.target,
     }
-    effects, why = effects_on_next(reading)
-    notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
+    notes = [*reading.notes, *source.remarks]
     kinds = [_kind(run) for run in runs]
-    return Report(model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again)
+    return Report(
+        model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects.effects, again
+    )
 
 
 def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:
@@ -86,6 +88,7 @@ def _runs(
     extent: PageExtent,
     exact: Sequence[Place],
     environment: Mapping[str, str],
+    effects: NextEffects,
     progress: LayerProgress,
 ) -> Iterator[ReportRun]:
     total = sum(len(reading.extent.layers) for reading in readings)
@@ -98,7 +101,8 @@ def _runs(
         watch = partial(_shifted, progress, before, total)
         begins_exact = not exact and extent.begins_exact(reading)
         first = kept[0] if kept else begin
-        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {})
+        layers = effects.layers if effects.leads_through(reading.kind) else None
+        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {}, layers)
         before += len(reading.extent.layers)
 
 

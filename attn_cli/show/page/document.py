@@ -24,19 +24,21 @@ _DIGITS = 5  # of a metric: more than a view shows
 def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: float) -> dict[str, object]:
     """Everything that the page knows, except the numbers of its heads."""
     begin = kinds[0].telling
-    query, key = begin.clearest
+    query, key = begin.clearest()
+    effects, why = report.effects()
+    notes = [*report.notes, *([f"No direct effects on the map: {why}."] if why else [])]
     return {
         "page": FORMAT,
         **report.model,
         "again": report.again,
         "headline": [printable(phrase) for phrase in report.headline],  # a name may be any text
-        "notes": [printable(note) for note in report.notes],
+        "notes": [printable(note) for note in notes],
         "bits": bits,
         "error": error,
         "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},
         "texts": [_text(text) for text in report.texts],
-        "kinds": [_kind(kind, report.effects) for kind in kinds],
-        "metrics": _explained(kinds) | _effect_metric(report.effects),
+        "kinds": [_kind(kind, effects) for kind in kinds],
+        "metrics": _explained(kinds) | _effect_metric(effects),
         "exact": [_exact(head, entries) for kind in kinds for head, entries in kind.exact],
     }
 
