@@ -4,7 +4,7 @@ H query heads, T queries, S keys; of a long text the rows and columns are blocks
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,8 @@ class ReportedEffects:
 class Report:
     """A text as a model reads it, with all of its attention."""
 
-    model: Mapping[str, object]  # what the JSON object says of the model and of how it ran
+    model: Mapping[str, Any]  # what the JSON object says of the model and of how it ran
+    origin: "Callable[[], Mapping[str, str | None]]"  # where its weights come from; reads all of them
     headline: Sequence[str]
     notes: Sequence[str]  # what to know before trusting the numbers
     remarks: Sequence[str]  # on what the page leaves out

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,19 @@ def test_a_full_disk_leaves_no_page(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     status, problem, _ = refused(attn("report", TEXT, "-m", "random", "-o", file))
     assert (status, problem) == (1, f"{file} cannot be written: no space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_says_with_which_weights_it_was_made(tmp_path: Path, twins: Path) -> None:
+    page = written(tmp_path / "a.html", TEXT, "-m", twins / "gpt2")
+    checksum = sha256((twins / "gpt2" / "model.safetensors").read_bytes()).hexdigest()
+    assert about(page)["model"]["checksum"] == checksum
+    assert f"Weights: sha256 {checksum}." in page
+
+
+def test_the_page_names_the_commit_of_the_hub(tmp_path: Path, twins: Path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / ("a" * 40)
+    shutil.copytree(twins / "gpt2", snapshot)
+    page = written(tmp_path / "a.html", TEXT, "-m", snapshot)
+    assert about(page)["model"]["revision"] == "a" * 40
+    assert f"Weights: revision {'a' * 40}, sha256 " in page
+    assert "Weights:" not in written(tmp_path / "b.html", TEXT, "-m", "random")

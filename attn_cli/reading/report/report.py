@@ -9,6 +9,7 @@ from attn_cli.analysis.head_filter import parse_head_filter
 from attn_cli.answers.report import Report, ReportedKind, ReportText
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.default_head import best_label
+from attn_cli.reading.document import weights_origin
 from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
@@ -69,8 +70,9 @@ def report_of(
     }
     notes = [*reading.notes, *source.remarks]
     kinds = [_kind(run) for run in runs]
+    origin = partial(weights_origin, source)
     return Report(
-        model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects.effects, again
+        model, origin, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects.effects, again
     )
 
 

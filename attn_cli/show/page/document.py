@@ -21,7 +21,13 @@ _DIRECT = "direct effect"
 _DIGITS = 5  # of a metric: more than a view shows
 
 
-def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: float) -> dict[str, object]:
+def document_of(
+    report: Report,
+    origin: Mapping[str, str | None],
+    kinds: Sequence[PackedKind],
+    bits: int,
+    error: float,
+) -> dict[str, object]:
     """Everything that the page knows, except the numbers of its heads."""
     begin = kinds[0].telling
     query, key = begin.clearest()
@@ -30,6 +36,7 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
     return {
         "page": FORMAT,
         **report.model,
+        "model": {**report.model["model"], **origin},
         "again": report.again,
         "headline": [printable(phrase) for phrase in report.headline],  # a name may be any text
         "notes": [printable(note) for note in notes],

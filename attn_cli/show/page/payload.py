@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from attn_cli.record import record
 from attn_cli.shares import PatternShare
 from attn_cli.show.page.cells import Bits, PackedHead, SeenCells, pack_exact, pack_head, pack_mask
 from attn_cli.vocabulary import Metric, Step
+
+Result = TypeVar("Result")
 
 _WAITING = 2  # layers whose weights are held at once: one that is compressed, one that is computed
 
@@ -64,6 +66,10 @@ class Payload:
     def text(self) -> bytes:
         """All lines."""
         return b"\n".join(self._lines)
+
+    def meanwhile(self, work: Callable[[], Result]) -> Future[Result]:
+        """What a thread works out while layers run."""
+        return self._pool.submit(work)
 
     def add(self, kind: ReportedKind) -> PackedKind:
         """Run all layers of this kind and add their heads, masks and exact steps.
