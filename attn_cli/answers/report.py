@@ -15,6 +15,7 @@ from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Metric, Pool
 
 if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding
     from attn_cli.grid import Head
 
 Weights = npt.NDArray[np.floating]
@@ -30,6 +31,15 @@ class ReportText:
     special: Sequence[int]  # the positions of tokens that are not text
     written: Sequence[int]  # the positions of those that the model wrote
     pieces: Sequence[Piece]
+    words: "Sequence[ReportWord] | None"  # None: the tokenizer does not tell where tokens stand
+
+
+@record(frozen=True, slots=True)
+class ReportWord:
+    """A word of several tokens."""
+
+    label: str
+    tokens: Sequence[int]  # their positions
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -94,3 +104,4 @@ class Report:
     kinds: Sequence[ReportedKind]
     effects: "Callable[[], tuple[ReportedEffects | None, str]]"  # or why there are none; layers run first
     again: str  # the arguments that name the model and the text, for a shell; empty: none can be shown
+    hiding: "Hiding | None" = None  # the keys of the first kind that are hidden to begin with

@@ -9,7 +9,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.again import asked_again
-from attn_cli.commands.inputs import open_reading, selected_places
+from attn_cli.commands.inputs import hidden_keys, note_selections, open_reading, selected_places
 from attn_cli.commands.results.output import headline, kind_of
 from attn_cli.commands.results.progress import measuring
 from attn_cli.console import World
@@ -56,6 +56,8 @@ class PageOptions:
 EXAMPLES = """
 Every head of the bundled model on one page:
     attn report "the cat sat and the cat sat" -o cat.html
+With the start token hidden to begin with:
+    attn report "the cat sat and the cat sat" --hide first -o shown.html
 One head with all its steps, in full precision:
     attn report "the cat sat and the cat sat" --heads 2.6 -o head.html
 """
@@ -69,6 +71,7 @@ def write_page(
     source: options.SourceOptions,
     kind: options.KindOption = None,
     page: PageOptions,
+    hiding: options.HidingOptions,
     out: Annotated[list[Path] | None, options.out("The page to write: .html; may be repeated.")] = None,
     force: options.Force = False,
     compute: options.ComputeOptions,
@@ -81,7 +84,8 @@ def write_page(
 
     Of an encoder-decoder model with a text for the decoder, the page has encoder, decoder and
     cross-attention; --kind selects one of them. If a text is long, the page has the largest weight of each
-    block of tokens, and says so.
+    block of tokens, and says so. With --hide, the page begins with these keys hidden; its controls show and
+    hide any of them.
     """
     if not out:
         raise UsageError("no file was given for the page", "-o page.html")
@@ -98,11 +102,14 @@ def write_page(
     )
     reading = open_reading(world, inputs, compute)
     exact = _exact(world, reading, page.heads)
+    hidden = hidden_keys(reading, hiding)
+    note_selections(world, reading, hide=hiding.hide)
     with measuring(world, "layers") as progress:
         report = report_of(
             reading,
             is_chosen=kind is not None,
             exact=exact,
+            hiding=hidden,
             bits=page.bits,
             environment=world.environment,
             headline=[

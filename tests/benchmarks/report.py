@@ -77,6 +77,7 @@ def written(reading: Reading) -> tuple[bytes, float]:
         reading,
         is_chosen=True,
         exact=(),
+        hiding=None,
         bits=8,
         environment={},
         headline=["measured"],

@@ -206,3 +206,40 @@ def test_the_page_names_the_commit_of_the_hub(tmp_path: Path, twins: Path) -> No
     assert about(page)["model"]["revision"] == "a" * 40
     assert f"Weights: revision {'a' * 40}, sha256 " in page
     assert "Weights:" not in written(tmp_path / "b.html", TEXT, "-m", "random")
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_the_page_begins_with_these_keys_hidden(divided: bool, tmp_path: Path) -> None:
+    options = ["--hide", "first,Sam", *(["--renormalize"] if divided else [])]
+    begin = about(written(tmp_path / "a.html", TEXT, *options))["begin"]
+    assert (begin["hide"], begin["renormalize"]) == ([0, 3, 8], divided)
+
+
+def test_all_keys_are_shown_unless_some_are_hidden(tmp_path: Path) -> None:
+    begin = about(written(tmp_path / "a.html", TEXT))["begin"]
+    assert (begin["hide"], begin["renormalize"]) == ([], False)
+
+
+def test_hidden_keys_must_exist_and_leave_others(tmp_path: Path) -> None:
+    line = ("report", TEXT, "-o", tmp_path / "a.html")
+    assert (
+        refused(attn(*line, "--hide", "all"))[1] == "--hide all leaves nothing to see: it hides all 12 keys"
+    )
+    problem = "--renormalize divides rows by what --hide leaves of them: no key is hidden"
+    assert refused(attn(*line, "--renormalize"))[1] == problem
+
+
+def test_keys_of_a_pooled_text_are_not_hidden(tmp_path: Path) -> None:
+    line = ("report", "a " * 1_025, "-m", "random", "--hide", "first", "-o", tmp_path / "a.html")
+    has = "the page of this text has only the largest"
+    assert refused(attn(*line)) == (
+        1,
+        f"--hide needs every weight, and {has} of each block: 1,025 × 1,025 are too many",
+        "a shorter text, or leave out --hide",
+    )
+
+
+def test_words_of_several_tokens_are_listed(tmp_path: Path) -> None:
+    (text,) = about(written(tmp_path / "a.html", "an unbelievably small cat"))["texts"]
+    assert [word[0] for word in text["words"]] == ["unbelievably"]
+    assert "".join(text["labels"][place] for place in text["words"][0][1:]) == "unbelievably"

@@ -6,7 +6,9 @@ from functools import partial
 
 from attn_cli import __version__
 from attn_cli.analysis.head_filter import parse_head_filter
-from attn_cli.answers.report import Report, ReportedKind, ReportText
+from attn_cli.answers.report import Report, ReportedKind, ReportText, ReportWord
+from attn_cli.core.hiding import Hiding
+from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.default_head import best_label
 from attn_cli.reading.document import weights_origin
@@ -20,6 +22,7 @@ from attn_cli.reading.report.layers import LayerProgress, ReportRun
 from attn_cli.reading.selection import Place
 from attn_cli.reading.text_weights.pieces import pieces_of
 from attn_cli.reading.token_selection.text_side import TextSide
+from attn_cli.reading.words.reading import word_side
 from attn_cli.vocabulary import Kind, Pool
 
 _OF_TARGET = {Kind.DECODER, Kind.CROSS}
@@ -37,6 +40,7 @@ def report_of(
     *,
     is_chosen: bool,
     exact: Sequence[Place],
+    hiding: Hiding | None,
     bits: int,
     environment: Mapping[str, str],
     headline: Sequence[str],
@@ -45,13 +49,16 @@ def report_of(
 ) -> Report:
     """The report of a reading; layers run when it is written.
 
-    `exact`: heads of the first kind whose steps are kept in full; `bits`: of each other weight.
+    `exact`: heads of the first kind whose steps are kept in full; `hiding`: the keys of the first kind that
+    are hidden to begin with; `bits`: of each other weight.
 
     Raises:
         AttnError: the text is too long, or a layer does not fit into free memory.
     """
     readings = readings_of(reading, is_chosen=is_chosen)
     extent = PageExtent.of(readings, bits, exact)
+    if hiding is not None and extent.most is not None:
+        raise _refuse_hiding(reading)
     effects = NextEffects(reading)
     runs = list(_runs(readings, extent, exact, environment, effects, progress))
     for run in runs:
@@ -72,8 +79,23 @@ def report_of(
     kinds = [_kind(run) for run in runs]
     origin = partial(weights_origin, source)
     return Report(
-        model, origin, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects.effects, again
+        model,
+        origin,
+        headline,
+        notes,
+        list(_remarks(runs)),
+        _texts(reading),
+        kinds,
+        effects.effects,
+        again,
+        hiding,
     )
+
+
+def _refuse_hiding(reading: Reading) -> AttnError:
+    problem = "--hide needs every weight, and the page of this text has only the largest of each block: "
+    problem += f"{len(reading.queries):,} × {len(reading.keys):,} are too many"
+    return AttnError(problem, "a shorter text, or leave out --hide")
 
 
 def _remarks(runs: Sequence[ReportRun]) -> Iterator[str]:
@@ -150,7 +172,18 @@ def _text(side: TextSide) -> ReportText:
         special=_where(tokens, "special"),
         written=_where(tokens, "generated"),
         pieces=pieces_of(side),
+        words=_words(side),
     )
+
+
+def _words(side: TextSide) -> list[ReportWord] | None:
+    """The words of several tokens; None if the tokenizer does not tell where tokens stand."""
+    try:
+        words = word_side(side)
+    except AttnError:
+        return None
+    pairs = zip(words.words, words.members, strict=True)
+    return [ReportWord(word.name, tokens) for word, tokens in pairs if len(tokens) > 1]
 
 
 def _where(tokens: Sequence[Token], name: str) -> list[int]:

@@ -19,11 +19,16 @@ def in_words(reading: "Reading") -> "Reading":
     Raises:
         AttnError: the model does not tell where in the text its tokens stand.
     """
-    queries, keys = _word_side(reading.query_side), _word_side(reading.key_side)
+    queries, keys = word_side(reading.query_side), word_side(reading.key_side)
     return replace(reading, words=Words(queries if reading.kind is Kind.CROSS else keys, keys))
 
 
-def _word_side(side: "TextSide") -> WordSide:
+def word_side(side: "TextSide") -> WordSide:
+    """The words of a text.
+
+    Raises:
+        AttnError: the model does not tell where in the text its tokens stand.
+    """
     of_text = [token for token in side.tokens if not token.special]
     has_letters = any(text.strip() for text in side.texts)
     if has_letters and of_text and all(token.end <= token.start for token in of_text):

@@ -24,6 +24,9 @@ stream (RFC 1951). Entries are numbered from 0 and referred to by number:
   numbers row after row. `exact[i].steps` names the entry and the shape of each; two steps with the same
   numbers share one.
 
+`texts[i].words` has the words of several tokens: the label and the positions of each; `null`: the tokenizer
+does not tell them. `begin` is the state that the page begins with.
+
 Of a long text a cell is the largest weight of a block of `kind.cells` queries and keys.
 
 Modules of the page, in `script/`; those further down import only those above them:
@@ -35,9 +38,14 @@ the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`,
 - `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
 - `heads.js` the weights of a head: matrix, mask, sink, exact steps; kept for the last ones asked for;
 - `state.js` what is shown, as one object with listeners, and as the fragment of the address;
-- `colours.js` from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
-- `overview.js` the layer × head map and the thumbnails; `matrix.js` one head's matrix; `text.js` the text,
-  shaded; `row.js` the chosen row, sorted, and as CSV; `cell.js` the chosen cell, step by step;
+- `colours.js` scales, and from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
+- `shown.js` a head as views show it: words merged, hidden keys in one column, rows divided, the difference of
+  two heads; each with how far it may be off;
+- in `views/`: `overview.js` the layer × head map and the thumbnails; `places.js` the scatter and the list of
+  heads; `matrix.js` the matrices; `lines.js` lines between tokens; `text.js` the text, shaded; `row.js` the
+  chosen row, sorted, and as CSV; `cell.js` the chosen cell, step by step;
+- `controls.js` buttons and choices: an element with `data-set` sets a part of the state, one with `data-when`
+  is shown for some values of it;
 - `picture.js` a section as SVG: views draw once more, on contexts that record; `save.js` files and the
   clipboard; `command.js` the command that shows the same in a terminal;
 - `keys.js` the keyboard, and what is read aloud; `main.js` starts them.

@@ -33,6 +33,7 @@ def document_of(
     query, key = begin.clearest()
     effects, why = report.effects()
     notes = [*report.notes, *([f"No direct effects on the map: {why}."] if why else [])]
+    hiding = report.hiding
     return {
         "page": FORMAT,
         **report.model,
@@ -42,7 +43,15 @@ def document_of(
         "notes": [printable(note) for note in notes],
         "bits": bits,
         "error": error,
-        "begin": {"kind": 0, "layer": begin.layer, "head": begin.head, "query": query, "key": key},
+        "begin": {
+            "kind": 0,
+            "layer": begin.layer,
+            "head": begin.head,
+            "query": query,
+            "key": key,
+            "hide": [] if hiding is None else list(hiding.keys),
+            "renormalize": hiding is not None and hiding.is_renormalized,
+        },
         "texts": [_text(text) for text in report.texts],
         "kinds": [_kind(kind, effects) for kind in kinds],
         "metrics": _explained(kinds) | _effect_metric(effects),
@@ -73,6 +82,9 @@ def _text(text: ReportText) -> dict[str, object]:
         "special": list(text.special),
         "written": list(text.written),
         "pieces": [_piece(piece) for piece in text.pieces],
+        "words": None
+        if text.words is None
+        else [[shown_label(one.label), *one.tokens] for one in text.words],
     }
 
 

@@ -9,6 +9,11 @@ _EXPORT = r"^export (?=(?:async )?(?:const|function) (\w+))"
 _FOR_READERS = r"^ *(?:(?://|/\*\*|\*).*)?\n|^ +"
 """Lines that are comments, empty lines and indentation: readers of the modules need them, pages do not."""
 
+_LITERAL = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
+_REGEX = r"[(=,:] ?/[^/*]"
+_SPACE = r"(?<![\w$]) +(?![-+])| +(?![-+\w$])|(?<=[\w$)\]]) +(?=[-+])"
+"""Spaces beside punctuation, which say nothing; but `a + +b` is not `a ++b`."""
+
 _FIRST = "main"
 
 
@@ -48,4 +53,25 @@ def _as_function(name: str, source: str) -> str:
     exported = re.findall(_EXPORT, source, re.MULTILINE)
     body = re.sub(_IMPORT, r"const \1 = $\2;", source, flags=re.MULTILINE)
     body = re.sub(_FOR_READERS, "", re.sub(_EXPORT, "", body, flags=re.MULTILINE), flags=re.MULTILINE)
-    return f"const ${name} = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();"
+    lines = "".join(without_spaces(line) for line in body.splitlines(keepends=True))
+    return f"const ${name}=(()=>{{\n{lines}return{{{','.join(exported)}}};\n}})();"
+
+
+def without_spaces(line: str) -> str:
+    """The line without the spaces and the comment that only readers need.
+
+    One with a regular expression, or a template within a template, stays as it is.
+    """
+    parts = re.split(_LITERAL, line)  # code and literals by turns
+    if re.search(_REGEX, line) or any(
+        part.count("${") != part.count("}") for part in parts[1::2] if "`" in part
+    ):
+        return line
+    kept = ""
+    for code, literal in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        plain, comment, _ = code.partition(" // ")
+        kept += re.sub(_SPACE, "", plain)
+        if comment:
+            return f"{kept}\n"
+        kept += literal
+    return kept

@@ -17,6 +17,13 @@ VIEWS = {
     "a column": "attn.change({ direction: 'to' })",
     "matrices": "attn.change({ metric: 'matrices' })",
     "zoomed": "attn.change({ zoom: 2, all: true })",
+    "two heads": "attn.change({ pinned: { layer: 1, head: 3 } })",
+    "two heads, a column": "attn.change({ pinned: { layer: 1, head: 3 }, direction: 'to' })",
+    "hidden keys and words": "attn.change({ hide: [0], renormalize: true, words: true })",
+    "a logarithmic scale": "attn.change({ scale: 'log' })",
+    "lines": "attn.change({ view: 'lines' })",
+    "a scatter": "attn.change({ overview: 'scatter' })",
+    "a list of heads": "attn.change({ overview: 'list' })",
     "keys": "document.getElementById('keys').showModal()",
     "saving": "document.getElementById('save').open = true",
 }

@@ -11,7 +11,10 @@ pytestmark = pytest.mark.browser
 
 STORY = "Then Uncle Sam sang, and Uncle Sam sang well."
 _CONTROLS = "button, select, summary, [tabindex='0'], a[href], input"
-_SEEN = "[...document.querySelectorAll(controls)].filter((one) => one.tabIndex >= 0 && one.checkVisibility())"
+_SEEN = (
+    "[...document.querySelectorAll(controls)]"
+    ".filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility())"
+)
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_selectors_and_buttons_are_used_by_keyboard(page: OpenPage) -> None:
     assert page.run("attn.state.metric") != "induction"
     tab_to(page, "#next-head")
     page.press("Enter")
-    tab_to(page, "[data-direction='to']")
+    tab_to(page, "[data-set='direction'][data-to='to']")
     page.press("Space")
     assert page.run("attn.state.direction") == "to"
     page.press("?")

@@ -21,13 +21,20 @@ def open_at(chromium: Any, written: Written, fragment: str = "") -> OpenPage:
 def test_every_part_of_the_state_is_in_the_address(chromium: Any, written: Written) -> None:
     page = open_at(chromium, written)
     changed = "layer: 1, head: 3, query: 5, key: 2, direction: 'to', metric: 'entropy', theme: 'dark'"
-    changed += ", all: true, zoom: 1.5"
+    changed += (
+        ", all: true, zoom: 1.5, hide: [0, 3], renormalize: true, pinned: { layer: 2, head: 7 }, words: true"
+    )
+    changed += ", view: 'lines', scale: 'log', overview: 'scatter', across: 'entropy', pattern: 'induction'"
     page.run(f"attn.change({{ {changed} }})")
     page.drawn()
     page.wait("location.hash.includes('zoom=1.5')")
     again = open_at(chromium, written, page.run("location.hash"))
     again.drawn()
-    assert dict(again.run(_STATE)) == pytest.approx(dict(page.run(_STATE)), abs=0.01)
+    found, expected = dict(again.run(_STATE)), dict(page.run(_STATE))
+    for name in ("zoom", "x", "y"):
+        assert found.pop(name) == pytest.approx(expected.pop(name), abs=0.01)
+    assert found == expected
+    assert (found["hide"], found["pinned"], found["words"]) == ([0, 3], {"layer": 2, "head": 7}, True)
     assert again.run("document.documentElement.dataset.theme") == "dark"
 
 

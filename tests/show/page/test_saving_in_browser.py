@@ -79,6 +79,35 @@ def test_the_map_is_saved_too(metric: str, page: OpenPage, tmp_path: Path) -> No
     assert len(list(root.iter(f"{SVG}path"))) > 4 * 8
 
 
+@pytest.mark.parametrize(
+    ("change", "part", "shapes"),
+    [
+        ("overview: 'scatter'", "heads", 4 * 8),
+        ("view: 'lines'", "one-head", 12),
+        ("pinned: { layer: 1, head: 3 }", "one-head", 3),
+    ],
+)
+def test_every_drawn_view_is_saved(
+    change: str, part: str, shapes: int, page: OpenPage, tmp_path: Path
+) -> None:
+    page.run(f"attn.change({{ {change} }})")
+    page.drawn()
+    page.run(f"document.getElementById('save-part').value = '{part}'")
+    root = ET.parse(saved(page, "save-svg", tmp_path)).getroot()  # noqa: S314  our own
+    assert len(list(root.iter(f"{SVG}path"))) > shapes
+    assert page.said == []
+
+
+def test_the_list_of_heads_is_said_to_be_no_picture(page: OpenPage) -> None:
+    page.run("attn.change({ overview: 'list' })")
+    page.drawn()
+    page.run("document.getElementById('save-part').value = 'heads'")
+    page.run("document.getElementById('save').open = true")
+    page.tab.click("#save-svg")
+    assert page.text("done").startswith("Not saved: the list of heads is no picture")
+    assert page.said == []
+
+
 def test_a_png_is_twice_as_sharp_as_the_svg(page: OpenPage, tmp_path: Path) -> None:
     svg = ET.parse(saved(page, "save-svg", tmp_path)).getroot()  # noqa: S314  our own
     with Image.open(saved(page, "save-png", tmp_path)) as picture:

@@ -1,10 +1,12 @@
-// From a number between 0 and 1 to a colour: one hue from paper to ink, in light and dark.
+// From a number to a colour: one hue from paper to ink, two for numbers with signs, in light and dark.
+import { about, clamp } from "./page.js";
+import { state } from "./state.js";
 
 const RAMPS = {
   light: [[255, 255, 255], [214, 230, 244], [139, 184, 220], [53, 120, 182], [13, 56, 110]],
   dark: [[24, 26, 31], [28, 58, 92], [37, 106, 163], [104, 170, 222], [222, 240, 255]],
-  "light minus": [[255, 255, 255], [251, 226, 208], [240, 172, 122], [204, 100, 40], [118, 50, 12]],
-  "dark minus": [[24, 26, 31], [88, 48, 24], [158, 86, 38], [226, 148, 88], [255, 230, 210]],
+  "light signed": [[140, 45, 4], [236, 138, 60], [255, 255, 255], [94, 156, 205], [13, 56, 110]],
+  "dark signed": [[255, 214, 170], [190, 96, 32], [24, 26, 31], [37, 106, 163], [190, 225, 255]],
 };
 const LEVELS = 256;
 const system = window.matchMedia("(prefers-color-scheme: dark)");
@@ -12,7 +14,7 @@ const tables = {};
 
 let isPrinted = false;
 
-export const themeOf = (state) => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
+export const themeOf = () => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
 
 /** Draw on white paper while the page is printed. */
 export function onPrint(draw) {
@@ -47,13 +49,27 @@ export function pixels(theme) {
   return tables[`${theme} pixels`];
 }
 
-const levelOf = (part) => Math.round(Math.min(Math.max(part, 0), 1) * (LEVELS - 1));
+/** The colours of a head as it is shown. */
+export const rampOf = ({ isSigned }) => `${themeOf()}${isSigned ? " signed" : ""}`;
+
+/** The scale of weights that are at most `largest`: common to all heads, per head, or logarithmic. */
+export function scaleOf({ largest, isSigned = false }) {
+  const isLog = state.scale === "log";
+  const least = Math.max(0.001, 1 / (2 ** about.bits - 1)); // smaller ones are not told apart from 0
+  return { isSigned, isLog, low: isLog ? least : 0, high: state.scale === "head" ? largest : 1 };
+}
+
+/** The part of a scale at which a value stands, 0 to 1; on one with signs 0 stands in the middle. */
+export function partOf(value, { low, high, isLog, isSigned }) {
+  const size = isSigned ? Math.abs(value) : value;
+  const part = isLog ? Math.log(Math.max(size, low) / low) / Math.log(high / low) : (size - low) / (high - low || 1);
+  return isSigned ? 0.5 + (Math.sign(value) * part) / 2 : part;
+}
+
+export const levelOf = (part) => Math.round(clamp(part, 0, 1) * (LEVELS - 1));
 
 /** The colour of a number from 0 to 1, for a style. */
 export const colour = (part, theme) => `rgb(${ramp(theme)[levelOf(part)].join(" ")})`;
-
-/** The colour of a number from −1 to 1: 0 is paper. */
-export const signedColour = (part, theme) => colour(Math.abs(part), part < 0 ? `${theme} minus` : theme);
 
 /** The colour of text on it. */
 export function ink(part, theme) {

@@ -115,8 +115,17 @@ function forgetOthers(newest) {
   }
 }
 
+/** The places of all heads of a kind; `row`: the index of the layer. */
+export function placesOf(kind) {
+  const { layers, heads } = about.kinds[kind];
+  return layers.flatMap((layer, row) => Array.from({ length: heads }, (_, head) => ({ kind, layer, head, row })));
+}
+
 /** What a head is known for: its pattern, share and rows; null if nothing stands out. */
 export const patternOf = ({ kind, layer, head }) => about.kinds[kind].patterns[indexOf(kind, layer, head)];
+
+/** The pattern and its share as text; empty if nothing stands out. */
+export const patternText = (place) => (patternOf(place) ?? []).slice(0, 2).map((part) => part.toFixed?.(2) ?? part).join(" ");
 
 /** The value of a metric for a head; null if no row counts for it. */
 export const metricOf = ({ kind, layer, head }, metric) =>

@@ -1,13 +1,19 @@
 // Numbers and tokens as text: no more digits than are known.
 import { about } from "./page.js";
 
-export const DIGITS = about.bits === 8 ? 3 : 4;
+const DIGITS = about.bits === 8 ? 3 : 4;
 const EXACT = 5; // digits in a list
 
-/** A weight with the digits that are known of it. */
-export function weightText(weight, isExact) {
-  if (isExact) return weight === 0 || weight >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2);
-  return weight === 0 ? `< ${about.error.toFixed(DIGITS)}` : weight.toFixed(DIGITS);
+const digitsOf = (error) => Math.min(DIGITS, Math.max(1, Math.ceil(-Math.log10(error))));
+
+/** A weight as a number for other programs, with the digits that are known of it. */
+export const plainNumber = (weight, error) => (error ? weight.toFixed(digitsOf(error)) : `${weight}`);
+
+/** A weight, or a difference of weights, with the digits that are known of it: it may be off by `error`. */
+export function weightText(weight, error) {
+  if (!error) return (weight === 0 || Math.abs(weight) >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2)).replace(/^-/, "−");
+  const digits = digitsOf(error);
+  return weight === 0 ? `<${error.toFixed(digits)}` : weight.toFixed(digits).replace("-", "−");
 }
 
 /** The fewest digits that tell a float32 number apart from its neighbours. */
@@ -18,31 +24,37 @@ export function numberText(number) {
   return `${Number(nearest.toPrecision(digits))}`.replace("-", "−");
 }
 
-/** How far a shown weight may be from the one that the model computed. */
-export const errorText = () => about.error.toPrecision(2);
-
 export const short = (value) =>
   value === null ? "–" : Number.isInteger(value) ? `${value}` : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
-/** The label of a row or a column, and the number of its first token. */
+/** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
   const { cells } = about.kinds[kind];
   const text = about.texts[about.kinds[kind][side]];
-  const position = index * cells[side === "queries" ? 0 : 1];
-  return { position, label: text.labels[position] };
+  const size = cells[side === "queries" ? 0 : 1];
+  const position = index * size;
+  return { position, last: Math.min(position + size, text.labels.length) - 1, label: text.labels[position] };
 }
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** A label that leaves the words around it in order. */
-export const apart = (label) => (RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : label);
+const apart = (label) => (RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : label);
 
 /** The characters of a label as people see them. */
-export const charactersOf = (label) =>
+const charactersOf = (label) =>
   Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(label), ({ segment }) => segment) : [...label];
 
-/** A label with its number, for a sentence. */
-export function named(kind, side, index) {
-  const { position, label } = labelOf(kind, side, index);
-  return `${position} ${apart(label)}`;
+/** The number of a token, or those of the first and the last one of a block. */
+export const numberOf = ({ position, last }) => (last > position ? `${position}–${last}` : `${position}`);
+
+/** A label with its number, for a sentence; hidden keys have none. */
+export const named = (item) => `${numberOf(item)} ${apart(item.label)}`.trim();
+
+/** As much of a label as there is room for. */
+export function fitted(context, label, room) {
+  if (context.measureText(label).width <= room) return label;
+  const characters = charactersOf(label);
+  while (characters.length > 1 && context.measureText(`${characters.join("")}…`).width > room) characters.pop();
+  return `${characters.join("")}…`;
 }

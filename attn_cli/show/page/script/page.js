@@ -11,10 +11,11 @@ export function set(target, attributes) {
 }
 
 /** A new element; text from outside only ever becomes its `textContent`. */
-export function make(tag, text = "", className = "", attributes = {}) {
+export function make(tag, text = "", className = "", attributes = {}, ...parts) {
   const made = document.createElement(tag);
   made.textContent = text;
   made.className = className;
+  made.append(...parts);
   return set(made, attributes);
 }
 
@@ -46,6 +47,33 @@ export function sharpen(canvas, width, height) {
   context.clearRect(0, 0, width, height);
   return context;
 }
+
+/** The colours of a canvas, from the style sheet. */
+export function tones(canvas) {
+  const style = getComputedStyle(canvas);
+  const of = (name) => style.getPropertyValue(`--${name}`);
+  return { ink: style.color, accent: of("accent"), masked: of("masked"), line: of("line"), dot: of("dot") };
+}
+
+/** Tell what is clicked on and what is pointed at, null for nothing: `under` finds it. */
+export function onPointer(target, under, click, hover) {
+  target.addEventListener("click", (event) => {
+    const found = under(pointOn(target, event));
+    if (found) click(found);
+  });
+  if (!hover) return;
+  target.addEventListener("pointermove", (event) => hover(under(pointOn(target, event))));
+  target.addEventListener("pointerleave", () => hover(null));
+}
+
+/** Let the Tab key reach the chosen line of a list, and focus it if the list had the focus before it was made anew. */
+export function reachIn(list, isFocused) {
+  const reached = list.querySelector(".chosen button") ?? list.querySelector("button");
+  if (reached) reached.tabIndex = 0;
+  if (isFocused) reached?.focus();
+}
+
+export const clamp = (number, low, high) => Math.min(Math.max(number, low), high);
 
 /** Where the pointer is on an element, in CSS pixels. */
 export function pointOn(target, event) {

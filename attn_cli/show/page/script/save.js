@@ -22,13 +22,17 @@ async function asPng() {
   return canvas.convertToBlob();
 }
 
+/** A list is no picture. */
+const canBeDrawn = () => [...element(element("save-part").value).querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
+
 async function save(suffix, type, make) {
+  if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([await make()], { type }));
   link.download = `attn-${state.layer}.${state.head}.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  say(`Saved ${link.download}`);
+  return say(`Saved ${link.download}`);
 }
 
 async function copy(text, name) {

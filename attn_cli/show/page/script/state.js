@@ -1,14 +1,26 @@
 // What is shown: one object, its listeners, and the fragment of the address that shows the same again.
-import { about } from "./page.js";
+import { about, clamp } from "./page.js";
 import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
 
-// `direction`: "from" shades what the query looks at, "to" who looks at the key; `all`: the whole list; `x` and `y`:
-// the first column and row that are seen; `hover`: under the pointer. All but that is in the address, by its type here.
+/** A metric for the second axis: any but the one that the map begins with. */
+function anotherMetric({ metric, metrics }) {
+  return Object.keys(metrics).find((name) => name !== metric) ?? metric;
+}
+
+// `direction`: "from" shades what the query looks at, "to" who looks at the key; `query` and `key` are rows and
+// columns as stored; `hide`: the keys that are hidden; `pinned`: a head to compare with; `all`: the whole list; `x`
+// and `y`: the first column and row that are seen; `hover`: under the pointer. All but that is in the address, by
+// its type here.
 export const state = {
-  ...about.begin,
   direction: "from",
+  view: "matrix",
+  scale: "common",
+  overview: "map",
+  hide: [],
+  renormalize: false,
+  ...about.begin,
   metric: about.kinds[0].metric,
   theme: "",
   all: false,
@@ -16,18 +28,24 @@ export const state = {
   x: 0,
   y: 0,
   hover: null,
+  words: false,
+  pinned: null,
+  across: anotherMetric(about.kinds[0]),
+  pattern: "",
 };
 const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
+const CHOICES = { direction: ["from", "to"], view: ["matrix", "lines"], scale: ["common", "head", "log"], overview: ["map", "scatter", "list"] };
 const views = [];
 let frame = 0;
 let writing = 0;
 let step = "";
 
-/** Draw `view` now and whenever the state has changed, at most once a frame. */
-export function onChange(view) {
+/** Draw `view` whenever the state has changed, at most once a frame, and when its element gets another size. */
+export function onChange(view, box) {
   views.push(view);
+  if (box) new ResizeObserver(view).observe(box);
 }
 
 /** Change a part of the state; values out of range are brought back into it. */
@@ -45,7 +63,7 @@ export function drawAll() {
   for (const view of views) view(state);
 }
 
-const within = (number, count) => Math.min(Math.max(Number.isInteger(number) ? number : 0, 0), count - 1);
+const within = (number, count) => clamp(Number.isInteger(number) ? number : 0, 0, count - 1);
 
 function settle() {
   state.kind = within(state.kind, about.kinds.length);
@@ -56,10 +74,29 @@ function settle() {
   state.query = within(state.query < 0 ? rows - 1 : state.query, rows);
   state.key = within(state.key, columns);
   if (state.metric !== THUMBNAILS && !(state.metric in metrics)) state.metric = metric;
-  if (state.direction !== "to") state.direction = "from";
   if (state.theme !== "dark" && state.theme !== "light") state.theme = "";
-  state.zoom = Math.min(Math.max(state.zoom || 1, 1), 1000);
+  state.zoom = clamp(state.zoom || 1, 1, 1000);
   [state.x, state.y] = [state.x || 0, state.y || 0];
+  if (!(state.across in metrics)) state.across = anotherMetric(about.kinds[state.kind]);
+  for (const [name, choices] of Object.entries(CHOICES)) if (!choices.includes(state[name])) [state[name]] = choices;
+  if (!layers.includes(state.pinned?.layer) || state.pinned.head !== within(state.pinned.head, heads)) state.pinned = null;
+  state.hide = [...new Set(state.hide)].filter((key) => key < columns).sort((one, other) => one - other);
+  if (!mayMerge() || state.hide.length === columns) state.hide = [];
+  state.words &&= haveWords();
+}
+
+export const isAt = (place, other) => place.layer === other?.layer && place.head === other.head;
+
+/** The metric of the map, or the first one if thumbnails are shown. */
+export const metricShown = () => (state.metric === THUMBNAILS ? about.kinds[state.kind].metric : state.metric);
+
+/** Whether every weight is kept: those of blocks cannot be summed. */
+export const mayMerge = () => about.kinds[state.kind].cells.every((size) => size === 1);
+
+/** Whether tokens can be merged into words. */
+export function haveWords() {
+  const { queries, keys } = about.kinds[state.kind];
+  return mayMerge() && [queries, keys].every((text) => about.texts[text].words);
 }
 
 /** The row or column that views are about: under the pointer, else the chosen one. */

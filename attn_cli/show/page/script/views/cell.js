@@ -2,7 +2,7 @@
 import { element, make } from "../page.js";
 import { exactOf, stepsOf } from "../heads.js";
 import { onChange, state } from "../state.js";
-import { named, numberText } from "../numbers.js";
+import { labelOf, named, numberText } from "../numbers.js";
 
 let held = { name: "", steps: null }; // of the head that was asked for last
 
@@ -88,7 +88,7 @@ async function draw() {
   const { kind, layer, head, query, key } = state;
   const cell = await cellAt({ kind, layer, head, query, key });
   if (kind !== state.kind || layer !== state.layer || head !== state.head || query !== state.query || key !== state.key) return;
-  element("cell-title").textContent = `${named(kind, "queries", query)} → ${named(kind, "keys", key)}`;
+  element("cell-title").textContent = `${named(labelOf(kind, "queries", query))} → ${named(labelOf(kind, "keys", key))}`;
   element("cell-steps").replaceChildren(...linesOf(cell).map(lineOf));
   const products = (cell.features ?? []).map((one) => lineOf([one.feature, one.query, one.key, one.product]));
   element("cell-products").replaceChildren(...products);

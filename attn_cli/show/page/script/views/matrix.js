@@ -1,30 +1,33 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
-import { about, element, pointOn, set, sharpen } from "../page.js";
-import { headAt, headAtHand, patternOf } from "../heads.js";
+import { clamp, element, make, pointOn, set, sharpen, tones } from "../page.js";
+import { patternText } from "../heads.js";
 import { change, onChange, state } from "../state.js";
-import { pixels, themeOf } from "../colours.js";
-import { charactersOf, errorText, labelOf, named, numberText, weightText } from "../numbers.js";
+import { colour, levelOf, partOf, pixels, rampOf, scaleOf } from "../colours.js";
+import { fitted, named, numberText, short, weightText } from "../numbers.js";
+import { fetchShown, headShown, headsShown, spot } from "../shown.js";
 
 const LINE = 13; // pixels that a label needs
 const LARGEST_CELL = 34;
 const MOST_GUTTER = 110;
+const GAP = 16; // between heads side by side, and the height of their names
 const canvas = element("matrix");
-let drawn = { head: null, theme: "", bitmap: null };
+const bitmaps = new WeakMap();
 let dragged = null;
 
 /** The matrix as a picture with one pixel a cell; masked cells are transparent. */
-function bitmapOf(head, theme) {
-  if (drawn.head === head && drawn.theme === theme) return drawn.bitmap;
+function bitmapOf(head) {
+  const name = rampOf(head);
+  const kept = bitmaps.get(head);
+  if (kept?.name === name && kept.scale === state.scale) return kept.bitmap;
   const bitmap = new OffscreenCanvas(head.columns, head.rows);
   const image = new ImageData(head.columns, head.rows);
   const cells = new Uint32Array(image.data.buffer);
-  const colours = pixels(theme);
-  const scale = head.unit * 255;
+  const [colours, scale] = [pixels(name), scaleOf(head)];
   for (let cell = 0; cell < cells.length; cell += 1) {
-    if (head.seen[cell]) cells[cell] = colours[Math.round(head.values[cell] * scale)];
+    if (head.seen[cell]) cells[cell] = colours[levelOf(partOf(head.values[cell], scale))];
   }
   bitmap.getContext("2d").putImageData(image, 0, 0);
-  drawn = { head, theme, bitmap };
+  bitmaps.set(head, { name, scale: state.scale, bitmap });
   return bitmap;
 }
 
@@ -32,94 +35,96 @@ function bitmapOf(head, theme) {
 function layout(head) {
   const width = canvas.parentElement.clientWidth;
   const tallest = Math.min(width, Math.max(420, window.innerHeight - 260));
-  const [left, top] = [gutter(head, "queries", width), gutter(head, "keys", width)];
-  const fitted = Math.min((width - left - 2) / head.columns, (tallest - top - 2) / head.rows, LARGEST_CELL);
-  const size = Math.min(fitted * state.zoom, Math.max(fitted, LARGEST_CELL));
-  const [wide, high] = [Math.min(head.columns * fitted, width - left - 2), head.rows * fitted];
+  const count = headsShown().length;
+  const [left, top] = [gutter(head.queries, width), gutter(head.keys, width) + (count > 1 ? GAP : 0)];
+  const room = (width - left - 2 + GAP) / count - GAP;
+  const least = Math.min(room / head.columns, (tallest - top - 2) / head.rows, LARGEST_CELL);
+  const size = Math.min(least * state.zoom, Math.max(least, LARGEST_CELL));
+  const [wide, high] = [Math.min(head.columns * least, room), head.rows * least];
   const [columns, rows] = [wide / size, high / size];
-  state.x = Math.min(Math.max(state.x, 0), head.columns - columns);
-  state.y = Math.min(Math.max(state.y, 0), head.rows - rows);
-  return { left, top, size, columns, rows, wide, high };
+  state.x = clamp(state.x, 0, head.columns - columns);
+  state.y = clamp(state.y, 0, head.rows - rows);
+  return { left, top, size, columns, rows, wide, high, count };
 }
 
-function gutter(head, side, width) {
-  const labels = about.texts[about.kinds[head.place.kind][side]].labels;
-  const longest = labels.reduce((most, label) => Math.max(most, label.length), 0);
+function gutter({ items }, width) {
+  const longest = items.reduce((most, { label }) => Math.max(most, label.length), 0);
   return Math.min(MOST_GUTTER, width / 4, 34 + longest * 8);
 }
 
 function draw() {
-  const head = headAtHand(state);
-  if (!head) return;
-  const at = layout(head);
-  const context = sharpen(canvas, at.left + at.wide + 2, at.top + at.high + 2);
-  const style = getComputedStyle(canvas);
-  context.fillStyle = style.getPropertyValue("--masked");
-  context.fillRect(at.left, at.top, at.wide, at.high);
-  context.imageSmoothingEnabled = at.size * (window.devicePixelRatio || 1) < 1;
-  const bitmap = bitmapOf(head, themeOf(state));
-  context.drawImage(bitmap, state.x, state.y, at.columns, at.rows, at.left, at.top, at.wide, at.high);
-  labels(context, head, at, style);
-  cross(context, at, state.hover ?? state, style.getPropertyValue("--accent"));
-  placeCell(at);
+  const heads = headsShown();
+  if (!heads || state.view !== "matrix") return;
+  const at = layout(heads[0]);
+  const context = sharpen(canvas, at.left + at.count * (at.wide + GAP) - GAP + 2, at.top + at.high + 2);
+  context.font = "12px system-ui, sans-serif";
+  heads.forEach((head, index) => panel(context, head, { ...at, index, left: at.left + index * (at.wide + GAP) }));
+  placeCell(at, spot(heads[0], state));
 }
 
-/** The chosen cell as an element over the canvas, for keyboards and screen readers. */
-function placeCell(at) {
+/** The chosen cell of the first head as an element over the canvas, for keyboards and screen readers. */
+function placeCell(at, { row, column }) {
   const { style } = element("matrix-cell");
-  style.left = `${at.left + (state.key - state.x) * at.size}px`;
-  style.top = `${at.top + (state.query - state.y) * at.size}px`;
+  style.left = `${at.left + (column - state.x) * at.size}px`;
+  style.top = `${at.top + (row - state.y) * at.size}px`;
   style.width = style.height = `${at.size}px`;
 }
 
+/** One of the heads that stand side by side; the first one has the labels of the rows. */
+function panel(context, head, at) {
+  const tone = tones(canvas);
+  context.fillStyle = tone.masked;
+  context.fillRect(at.left, at.top, at.wide, at.high);
+  context.imageSmoothingEnabled = at.size * (window.devicePixelRatio || 1) < 1;
+  context.drawImage(bitmapOf(head), state.x, state.y, at.columns, at.rows, at.left, at.top, at.wide, at.high);
+  const focus = spot(head);
+  labels(context, head, at, tone, focus);
+  cross(context, at, focus, tone.accent);
+  context.fillStyle = tone.ink;
+  context.textAlign = "left";
+  if (at.count > 1) context.fillText(head.name, at.left, GAP - 4);
+}
+
+/** The scale in numbers, and the one of the difference. */
+function legend(heads) {
+  const bars = heads.filter((head, index) => index === 0 || head.isSigned).map((head) => {
+    const [scale, bar] = [scaleOf(head), make("span", "", "ramp")];
+    bar.style.backgroundImage = `linear-gradient(to right, ${Array.from({ length: 17 }, (_, part) => colour(part / 16, rampOf(head)))})`;
+    const low = head.isSigned ? `difference −${short(scale.high)}` : `${scale.isLog ? "≤ " : ""}${short(scale.low)}`;
+    return [`${low} `, bar, ` ${state.scale === "head" ? "≥ " : ""}${short(scale.high)}${scale.isLog ? ", log" : ""} `];
+  });
+  element("legend").replaceChildren(...bars.flat());
+}
+
 /** Labels of as many rows and columns as there is room for, those of the cross always. */
-function labels(context, head, at, style) {
-  context.font = "12px system-ui, sans-serif";
+function labels(context, head, at, { ink, accent }, focus) {
   const every = Math.ceil(LINE / at.size);
-  const focus = state.hover ?? state;
-  const [ink, accent] = [style.color, style.getPropertyValue("--accent")];
-  const each = (first, count, chosen, label) => {
-    for (let index = Math.floor(first); index < first + count; index += 1) {
-      const isClose = every > 1 && Math.abs(index - chosen) < every;
-      const isNamed = index === chosen || (index % every === 0 && !isClose);
-      if (isNamed) label(index, (index - first + 0.5) * at.size, index === chosen ? accent : ink);
+  const each = (items, first, room, chosen, label) => {
+    for (let index = Math.floor(first); index < Math.min(first + room / at.size, items.length); index += 1) {
+      const [place, isChosen] = [(index - first + 0.5) * at.size, index === chosen];
+      const isNamed = index % every === 0 && (every === 1 || Math.abs(index - chosen) >= every);
+      context.fillStyle = isChosen ? accent : ink;
+      if ((isChosen || isNamed) && place >= 0 && place <= room) label(items[index], place);
     }
   };
-  context.textBaseline = "middle";
-  each(state.y, at.rows, focus.query, (index, y, colour) => {
-    if (y < 0 || y > at.high) return;
-    within(context, [0, at.top + y - LINE / 2 - 1, at.left, LINE + 2]);
-    rowLabel(context, head, index, at.left - 6, at.top + y, colour);
-    context.restore();
-  });
-  each(state.x, at.columns, focus.key, (index, x, colour) => {
-    if (x < 0 || x > at.wide) return;
-    within(context, [at.left + x - LINE / 2 - 1, 0, LINE + 2, at.top]);
-    context.translate(at.left + x, at.top - 6);
-    context.rotate(-Math.PI / 2);
-    columnLabel(context, head, index, at.top - 10, colour);
-    context.restore();
-  });
+  if (!at.index) each(head.queries.items, state.y, at.high, focus.row, (item, y) => tokenLabel(context, item, at.left - 6, at.top + y, at.left - 10, 0));
+  const room = at.top - 10 - (at.count > 1 ? GAP : 0);
+  each(head.keys.items, state.x, at.wide, focus.column, (item, x) => tokenLabel(context, item, at.left + x, at.top - 6, room, -Math.PI / 2));
 }
 
-function rowLabel(context, head, index, right, y, colour) {
-  const { position, label } = labelOf(head.place.kind, "queries", index);
-  context.fillStyle = colour;
-  context.textAlign = "right";
+/** A label after its number, as much of it as there is room for: it ends at the place, or goes up from it. */
+function tokenLabel(context, { position, label }, x, y, room, angle) {
+  const widthOf = (text) => context.measureText(text).width;
   const number = `${position} `;
-  const shown = fitted(context, label, right - 4 - context.measureText(number).width);
-  context.fillText(shown, right, y);
-  context.fillText(number, right - context.measureText(shown).width, y);
-}
-
-function columnLabel(context, head, index, room, colour) {
-  const { position, label } = labelOf(head.place.kind, "keys", index);
-  context.fillStyle = colour;
-  context.textAlign = "left";
-  const number = `${position} `;
-  const after = context.measureText(number).width;
-  context.fillText(number, 0, 0);
-  context.fillText(fitted(context, label, room - after), after, 0);
+  const shown = fitted(context, label, room - widthOf(number));
+  const start = angle ? 0 : -widthOf(number + shown);
+  within(context, angle ? [x - LINE / 2 - 1, y - room - 4, LINE + 2, room + 10] : [0, y - LINE / 2 - 1, x + 6, LINE + 2]);
+  Object.assign(context, { textAlign: "left", textBaseline: "middle" });
+  context.translate(x, y);
+  context.rotate(angle);
+  context.fillText(number, start, 0);
+  context.fillText(shown, start + widthOf(number), 0);
+  context.restore();
 }
 
 /** Draw only within a rectangle, until `restore`: combining marks tower over their line. */
@@ -130,17 +135,9 @@ function within(context, rectangle) {
   context.clip();
 }
 
-/** As much of a label as there is room for. */
-function fitted(context, label, room) {
-  if (context.measureText(label).width <= room) return label;
-  const characters = charactersOf(label);
-  while (characters.length > 1 && context.measureText(`${characters.join("")}…`).width > room) characters.pop();
-  return `${characters.join("")}…`;
-}
-
 /** The row and the column that meet in the cell. */
-function cross(context, at, { query, key }, accent) {
-  const [x, y] = [at.left + (key - state.x) * at.size, at.top + (query - state.y) * at.size];
+function cross(context, at, { row, column }, accent) {
+  const [x, y] = [at.left + (column - state.x) * at.size, at.top + (row - state.y) * at.size];
   within(context, [at.left - 1, at.top - 1, at.wide + 2, at.high + 2]);
   context.strokeStyle = accent;
   context.lineWidth = 1;
@@ -150,68 +147,76 @@ function cross(context, at, { query, key }, accent) {
 }
 
 function cellUnder(event) {
-  const head = headAtHand(state);
+  const head = headShown();
   if (!head) return null;
   const at = layout(head);
   const [x, y] = pointOn(canvas, event);
-  const [key, query] = [Math.floor((x - at.left) / at.size + state.x), Math.floor((y - at.top) / at.size + state.y)];
-  const isInside = x >= at.left && y >= at.top && x < at.left + at.wide && y < at.top + at.high;
-  return isInside && key < head.columns && query < head.rows ? { query, key } : null;
+  const across = (x - at.left) % (at.wide + GAP); // in one of the heads side by side
+  const [column, row] = [Math.floor(across / at.size + state.x), Math.floor((y - at.top) / at.size + state.y)];
+  const isInside = across >= 0 && y >= at.top && across < at.wide && y < at.top + at.high;
+  return isInside && column < head.columns && row < head.rows ? { query: head.queries.items[row].cells[0], key: head.keys.items[column].cells[0] } : null;
 }
 
-/** The weight of a cell as a sentence; `isSpoken`: for those who do not see where the cell is. */
-export function cellText(head, { query, key }, isSpoken = false) {
-  const { kind } = head.place;
-  const [row, column] = [named(kind, "queries", query), named(kind, "keys", key)];
-  const names = isSpoken ? `row ${row}, column ${column}` : `${row} → ${column}`;
-  if (!head.seen[query * head.columns + key]) return `${names}: masked`;
-  const weight = head.weight(query, key);
-  if (head.isExact) return `${names}: ${numberText(weight)}`;
-  return `${names}: ${weightText(weight)}${weight === 0 ? "" : ` ± ${errorText()}`}`;
+/** The weight of the cell that is looked at as a sentence; with a pinned head both weights and their difference.
+ * `isSpoken`: for those who do not see where the cell is. */
+export function cellText(place = state.hover ?? state, isSpoken = false) {
+  const heads = headsShown();
+  if (!heads) return "";
+  const { row, column } = spot(heads[0], place);
+  const [query, key] = [named(heads[0].queries.items[row]), named(heads[0].keys.items[column])];
+  const parts = heads.map((head) => `${head.name ?? ""} ${weightOf(head, row, column)}`.trim());
+  return `${isSpoken ? `row ${query}, column ${key}` : `${query} → ${key}`}: ${parts.join(" · ")}`;
+}
+
+function weightOf(head, row, column) {
+  if (!head.seen[row * head.columns + column]) return head.isLeft?.[row] === false ? "too little weight is left to divide" : "masked";
+  const [weight, error] = [head.weight(row, column), head.error(row, column)];
+  if (head.isExact && !error && !head.name) return numberText(weight);
+  const isOneOfTwo = head.name && !head.isSigned;
+  return `${weightText(weight, error)}${error && weight && !isOneOfTwo ? ` ± ${error.toPrecision(2)}` : ""}`;
 }
 
 function tell() {
-  const head = headAtHand(state);
-  if (!head) return headAt(state).then(() => change({}));
-  element("readout").textContent = cellText(head, state.hover ?? state);
-  const pattern = patternOf(state);
+  fetchShown();
+  const head = headShown();
+  if (!head) return;
+  element("readout").textContent = cellText();
+  legend(headsShown());
   element("head-title").textContent = `Head ${state.layer}.${state.head}`;
-  element("head-pattern").textContent = pattern ? `${pattern[0]} ${pattern[1].toFixed(2)}` : "";
+  element("head-pattern").textContent = patternText(state);
   element("head-exact").textContent = head.isExact ? `exact: float32, ${about.dtype === "float64" ? "rounded" : "as computed"}` : "";
-  const [grid, cell] = [element("matrix-grid"), element("matrix-cell")];
-  const label = `Weights of head ${state.layer}.${state.head}: ${head.rows} queries by ${head.columns} keys`;
-  set(grid, { "aria-label": label, "aria-rowcount": head.rows, "aria-colcount": head.columns });
-  set(cell.parentElement, { "aria-rowindex": state.query + 1 });
-  set(cell, { "aria-colindex": state.key + 1, "aria-label": cellText(head, state, true) });
-  return undefined;
+  const [cell, { row, column }] = [element("matrix-cell"), spot(head, state)];
+  const label = `Weights of head ${head.name ?? `${state.layer}.${state.head}`}${state.pinned && head.name ? ` beside ${state.pinned.layer}.${state.pinned.head}` : ""}: ${head.rows} queries by ${head.columns} keys`;
+  set(element("matrix-grid"), { "aria-label": label, "aria-rowcount": head.rows, "aria-colcount": head.columns });
+  set(cell.parentElement, { "aria-rowindex": row + 1 });
+  set(cell, { "aria-colindex": column + 1, "aria-label": cellText(state, true) });
 }
 
 /** Zoom by a factor, keeping a place of the canvas where it is; without a place, the chosen cell. */
 export function zoom(factor, point) {
-  const head = headAtHand(state);
+  const head = headShown();
   if (!head) return;
   const before = layout(head);
   const most = Math.max(1, LARGEST_CELL / (before.size / state.zoom));
   const fixed = point
     ? [(point[0] - before.left) / before.size + state.x, (point[1] - before.top) / before.size + state.y]
-    : [state.key + 0.5, state.query + 0.5];
-  const to = factor === 0 ? 1 : Math.min(Math.max(state.zoom * factor, 1), most);
+    : [spot(head).column + 0.5, spot(head).row + 0.5];
+  const to = factor === 0 ? 1 : clamp(state.zoom * factor, 1, most);
   const after = state.zoom / to;
   change({ zoom: to, x: fixed[0] - (fixed[0] - state.x) * after, y: fixed[1] - (fixed[1] - state.y) * after });
 }
 
 /** Scroll so that the chosen cell is seen. */
 function follow() {
-  const head = headAtHand(state);
+  const head = headShown();
   if (!head || state.zoom === 1 || state.hover || dragged) return;
-  const at = layout(head);
-  state.x = Math.min(Math.max(state.x, state.key + 1 - at.columns), state.key);
-  state.y = Math.min(Math.max(state.y, state.query + 1 - at.rows), state.query);
+  const [at, { row, column }] = [layout(head), spot(head)];
+  state.x = clamp(state.x, column + 1 - at.columns, column);
+  state.y = clamp(state.y, row + 1 - at.rows, row);
 }
 
 function drag(event) {
-  const head = headAtHand(state);
-  const { size } = layout(head);
+  const { size } = layout(headShown());
   const [x, y] = pointOn(canvas, event);
   dragged.hasMoved ||= Math.hypot(x - dragged.from[0], y - dragged.from[1]) > 4;
   change({ x: dragged.x - (x - dragged.from[0]) / size, y: dragged.y - (y - dragged.from[1]) / size });
@@ -234,8 +239,7 @@ export function startMatrix() {
     zoom(event.deltaY < 0 ? 1.25 : 0.8, pointOn(canvas, event));
   };
   canvas.addEventListener("wheel", wheel, { passive: false });
-  new ResizeObserver(draw).observe(canvas.parentElement);
   onChange(tell);
   onChange(follow);
-  onChange(draw);
+  onChange(draw, canvas.parentElement);
 }

@@ -1,8 +1,8 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, element, make, set, sharpen } from "../page.js";
-import { levelsOf, maskOf, metricOf, patternOf, sizeOf } from "../heads.js";
+import { about, clamp, element, make, set, sharpen, tones } from "../page.js";
+import { levelsOf, maskOf, metricOf, patternText, placesOf, sizeOf } from "../heads.js";
 import { THUMBNAILS, change, onChange, state } from "../state.js";
-import { colour, pixels, signedColour, themeOf } from "../colours.js";
+import { colour, levelOf, partOf, pixels, scaleOf, themeOf } from "../colours.js";
 import { short } from "../numbers.js";
 
 const GUTTER = 26;
@@ -23,25 +23,25 @@ function layout() {
 }
 
 function draw() {
+  tell(state);
+  if (state.overview !== "map") return;
+  element("map-about").textContent = state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric);
   const { layers, heads, size } = layout();
   const context = sharpen(canvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
   const theme = themeOf(state);
   context.font = "11px system-ui, sans-serif";
-  context.fillStyle = getComputedStyle(canvas).color;
+  const { ink, accent } = tones(canvas);
+  context.fillStyle = ink;
   labels(context, heads, size, (at) => [GUTTER + (at + 0.5) * size, GUTTER - 8], "center", (at) => at);
   labels(context, layers.length, size, (at) => [GUTTER - 6, GUTTER + (at + 0.5) * size + 4], "right", (at) => layers[at]);
   const paint = state.metric === THUMBNAILS ? thumbnails(theme) : metricPainter(theme);
-  layers.forEach((layer, row) => {
-    for (let head = 0; head < heads; head += 1) {
-      paint(context, { kind: state.kind, layer, head }, row, GUTTER + head * size, GUTTER + row * size, size - 1);
-    }
-  });
-  const row = layers.indexOf(state.layer);
-  context.strokeStyle = getComputedStyle(canvas).getPropertyValue("--accent");
-  context.lineWidth = 2;
-  context.strokeRect(GUTTER + state.head * size - 0.5, GUTTER + row * size - 0.5, size, size);
+  for (const place of placesOf(state.kind)) paint(context, place, GUTTER + place.head * size, GUTTER + place.row * size, size - 1);
+  const ring = ({ layer, head }) => context.strokeRect(GUTTER + head * size - 0.5, GUTTER + layers.indexOf(layer) * size - 0.5, size, size);
+  Object.assign(context, { strokeStyle: accent, lineWidth: 2 });
+  ring(state);
+  context.strokeStyle = ink;
+  if (state.pinned) ring(state.pinned);
   fillGrid();
-  tell(state);
 }
 
 /** A cell for each head; the Tab key reaches the chosen one. */
@@ -74,28 +74,28 @@ function labels(context, count, size, place, align, name) {
   for (let at = 0; at < count; at += every) context.fillText(name(at), ...place(at));
 }
 
-/** The span of a metric: 0 to 1 where that is its unit, else that of all heads. */
-function spanOf(metric) {
+/** The scale of a metric: 0 to 1 where that is its unit and the scale is common, else that of all heads. */
+function scaleOfMetric(metric) {
   const values = about.kinds[state.kind].metrics[metric].filter((value) => value !== null);
-  const most = Math.max(...values.map(Math.abs));
-  if (metric === SIGNED) return [-most, most];
-  return about.metrics[metric][1] === "0 to 1" ? [0, 1] : [Math.min(0, ...values), Math.max(...values)];
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  if (metric === SIGNED) return { low: 0, high: Math.max(high, -low), isSigned: true };
+  if (state.scale === "log" && low === 0 && high > 0) return { low: high / 1000, high, isLog: true };
+  return state.scale === "common" && about.metrics[metric][1] === "0 to 1" ? { low: 0, high: 1 } : { low, high };
 }
 
 function metricPainter(theme) {
-  const [low, high] = spanOf(state.metric);
-  const paint = (value) =>
-    state.metric === SIGNED ? signedColour(value / (high || 1), theme) : colour((value - low) / (high - low || 1), theme);
-  return (context, place, row, x, y, size) => {
+  const scale = scaleOfMetric(state.metric);
+  const { masked } = tones(canvas);
+  return (context, place, x, y, size) => {
     const value = metricOf(place, state.metric);
-    context.fillStyle = value === null ? getComputedStyle(canvas).getPropertyValue("--masked") : paint(value);
+    context.fillStyle = value === null ? masked : colour(partOf(value, scale), scale.isSigned ? `${theme} signed` : theme);
     context.fillRect(x, y, size, size);
   };
 }
 
 function thumbnails(theme) {
   const { heads, layers } = about.kinds[state.kind];
-  const name = `${state.kind} ${theme}`;
+  const name = `${state.kind} ${theme} ${state.scale}`;
   if (!sprites.has(name)) {
     const sprite = document.createElement("canvas");
     [sprite.width, sprite.height] = [heads * THUMBNAIL, layers.length * THUMBNAIL];
@@ -103,17 +103,17 @@ function thumbnails(theme) {
     fill(sprite, state.kind, theme);
   }
   const sprite = sprites.get(name);
-  return (context, place, row, x, y, size) => {
-    context.fillStyle = getComputedStyle(canvas).getPropertyValue("--masked");
+  const { masked } = tones(canvas);
+  return (context, place, x, y, size) => {
+    context.fillStyle = masked;
     context.fillRect(x, y, size, size);
-    context.drawImage(sprite, place.head * THUMBNAIL, row * THUMBNAIL, THUMBNAIL, THUMBNAIL, x, y, size, size);
+    context.drawImage(sprite, place.head * THUMBNAIL, place.row * THUMBNAIL, THUMBNAIL, THUMBNAIL, x, y, size, size);
   };
 }
 
 /** Draw the thumbnails of all heads, a few at a time, so that the page answers meanwhile. */
 async function fill(sprite, kind, theme) {
-  const { layers, heads } = about.kinds[kind];
-  const places = layers.flatMap((layer, row) => Array.from({ length: heads }, (_, head) => ({ kind, layer, head, row })));
+  const places = placesOf(kind);
   const context = sprite.getContext("2d");
   for (let first = 0; first < places.length; first += AT_ONCE) {
     await Promise.all(places.slice(first, first + AT_ONCE).map((place) => thumbnail(context, place, theme)));
@@ -124,18 +124,21 @@ async function fill(sprite, kind, theme) {
 }
 
 async function thumbnail(context, place, theme) {
-  const { bins, side } = await binsOf(place);
+  const { bins, side, haveChoice } = await binsOf(place);
   const levels = await levelsOf(place);
   const largest = new Int16Array(side * side).fill(-1);
   const shift = about.bits - 8;
+  let most = 1;
   for (let index = 0; index < bins.length; index += 1) {
     const level = levels[index] >> shift;
     if (level > largest[bins[index]]) largest[bins[index]] = level;
+    if (level > most && haveChoice[index]) most = level;
   }
   const image = new ImageData(side, side);
   const colours = pixels(theme);
   const cells = new Uint32Array(image.data.buffer);
-  largest.forEach((level, index) => (cells[index] = level < 0 ? 0 : colours[level]));
+  const scale = scaleOf({ largest: most / 255 });
+  largest.forEach((level, index) => (cells[index] = level < 0 ? 0 : colours[levelOf(partOf(level / 255, scale))]));
   context.imageSmoothingEnabled = false;
   const small = new OffscreenCanvas(side, side);
   small.getContext("2d").putImageData(image, 0, 0);
@@ -144,7 +147,7 @@ async function thumbnail(context, place, theme) {
 
 const kept = new WeakMap(); // of each mask
 
-/** For each visible cell the pixel of a thumbnail that it falls into. */
+/** For each visible cell the pixel of a thumbnail that it falls into, and whether its query may look at others. */
 async function binsOf({ kind, layer }) {
   const mask = await maskOf(kind, layer);
   if (!kept.has(mask)) {
@@ -152,30 +155,31 @@ async function binsOf({ kind, layer }) {
     const side = Math.min(THUMBNAIL, Math.max(rows, columns));
     const bin = (cell) =>
       Math.floor((Math.floor(cell / columns) * side) / rows) * side + Math.floor(((cell % columns) * side) / columns);
-    kept.set(mask, { bins: Uint16Array.from(mask.cells, bin), side });
+    const counts = new Uint32Array(rows);
+    for (const cell of mask.cells) counts[Math.floor(cell / columns)] += 1;
+    const haveChoice = Uint8Array.from(mask.cells, (cell) => counts[Math.floor(cell / columns)] > 1);
+    kept.set(mask, { bins: Uint16Array.from(mask.cells, bin), side, haveChoice });
   }
   return kept.get(mask);
 }
 
-/** Say in words what the map shows of a head. */
-/** A head in words: what it is known for, and its value of the metric. */
+/** A head in words: what it is known for, and its values of the metrics that are shown. */
 function aboutHead(place) {
-  const pattern = patternOf(place);
-  const parts = [`Head ${place.layer}.${place.head}`];
-  if (pattern) parts.push(`${pattern[0]} ${pattern[1].toFixed(2)}`);
-  if (state.metric !== THUMBNAILS) parts.push(`${state.metric} ${short(metricOf(place, state.metric))}`);
-  return parts;
+  const names = new Set([state.metric, ...(state.overview === "map" ? [] : [state.across])]);
+  names.delete(THUMBNAILS);
+  const values = [...names].map((name) => `${name} ${short(metricOf(place, name))}`);
+  return [`Head ${place.layer}.${place.head}`, patternText(place), ...values].filter(Boolean);
 }
 
-function tell(place) {
+/** Say in words what is known of a head. */
+export function tell(place) {
   element("map-says").textContent = aboutHead(place).join(" · ");
-  element("map-about").textContent = state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric);
 }
 
 function describe(metric) {
-  const [low, high] = spanOf(metric);
+  const { low, high, isLog } = scaleOfMetric(metric);
   const [meaning, unit] = about.metrics[metric];
-  return `${meaning} (${unit === "0 to 1" ? unit : `${short(low)} to ${short(high)} ${unit}`})`;
+  return `${meaning}: ${short(low)} to ${short(high)}${unit === "0 to 1" ? "" : ` ${unit}`}${isLog ? ", logarithmic" : ""}`;
 }
 
 function headUnder({ target }) {
@@ -186,37 +190,27 @@ function headUnder({ target }) {
 /** Go some layers down and some heads to the right, as far as there are any. */
 export function step(down, right) {
   const { layers, heads } = about.kinds[state.kind];
-  const row = Math.min(Math.max(layers.indexOf(state.layer) + down, 0), layers.length - 1);
-  const head = Math.min(Math.max(state.head + right, 0), heads - 1);
-  change({ layer: layers[row], head });
+  change({ layer: layers[clamp(layers.indexOf(state.layer) + down, 0, layers.length - 1)], head: clamp(state.head + right, 0, heads - 1) });
 }
 
 function fillSelects() {
   const metrics = element("metric");
   const names = [THUMBNAILS, ...Object.keys(about.kinds[state.kind].metrics)];
   metrics.replaceChildren(...names.map((name) => new Option(name, name)));
-  metrics.value = state.metric;
+  element("across").replaceChildren(...names.slice(1).map((name) => new Option(name, name)));
   element("kind").value = `${state.kind}`;
 }
 
 export function startOverview() {
   element("kind").replaceChildren(...about.kinds.map((one, index) => new Option(`${one.kind} attention`, `${index}`)));
   element("kind").hidden = about.kinds.length === 1;
-  element("kind").addEventListener("change", (event) => change({ kind: Number(event.target.value), query: -1, key: 0 }));
-  element("metric").addEventListener("change", (event) => change({ metric: event.target.value }));
+  element("kind").addEventListener("change", (event) => change({ kind: Number(event.target.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
   grid.addEventListener("click", (event) => {
     const place = headUnder(event);
     if (place) change(place);
   });
   grid.addEventListener("pointerover", (event) => tell(headUnder(event) ?? state));
   grid.addEventListener("pointerleave", () => tell(state));
-  new ResizeObserver(draw).observe(canvas.parentElement);
   onChange(fillSelects);
-  onChange(draw);
-}
-
-/** Show the next metric, or the one before. */
-export function nextMetric(by) {
-  const names = [...element("metric").options].map((option) => option.value);
-  change({ metric: names[(names.indexOf(state.metric) + by + names.length) % names.length] });
+  onChange(draw, canvas.parentElement);
 }

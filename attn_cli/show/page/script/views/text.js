@@ -1,8 +1,8 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
 import { about, element, make, set } from "../page.js";
-import { headAtHand } from "../heads.js";
 import { change, focusOf, onChange, state } from "../state.js";
-import { colour, ink, themeOf } from "../colours.js";
+import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
+import { headShown } from "../shown.js";
 
 let shown = { kind: -1, pieces: { queries: [], keys: [] } };
 
@@ -34,10 +34,12 @@ function indices(tokens, side) {
   return [...new Set(tokens.map((token) => Math.floor(token / cell)))];
 }
 
-/** The weight of a piece: of keys together, of queries on average; null if all are masked. */
+/** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
 function weightOf(head, tokens, focus) {
   const isFrom = state.direction === "from";
-  const cells = indices(tokens, isFrom ? "keys" : "queries").map((index) => (isFrom ? [focus, index] : [index, focus]));
+  const side = isFrom ? head.keys : head.queries;
+  const places = new Set(indices(tokens, isFrom ? "keys" : "queries").map((cell) => side.of[cell]));
+  const cells = [...places].filter((place) => !side.items[place].isHidden).map((place) => (isFrom ? [focus, place] : [place, focus]));
   const seen = cells.filter(([row, column]) => head.seen[row * head.columns + column]);
   if (!seen.length) return null;
   const sum = seen.reduce((total, [row, column]) => total + head.weight(row, column), 0);
@@ -46,14 +48,16 @@ function weightOf(head, tokens, focus) {
 
 function draw() {
   if (shown.kind !== state.kind) rebuild();
-  const head = headAtHand(state);
+  const head = headShown();
   if (!head) return;
-  const [theme, focus, isFrom] = [themeOf(state), focusOf(), state.direction === "from"];
+  const [theme, isFrom, scale] = [themeOf(), state.direction === "from", scaleOf(head)];
+  const side = isFrom ? head.queries : head.keys;
+  const focus = side.of[focusOf()];
   const [chosenSide, shadedSide] = isFrom ? ["queries", "keys"] : ["keys", "queries"];
   if (!shown.isOne) for (const { piece } of shown.pieces[chosenSide]) plain(piece);
-  for (const { piece, tokens } of shown.pieces[shadedSide]) shade(piece, weightOf(head, tokens, focus), theme);
+  for (const { piece, tokens } of shown.pieces[shadedSide]) shade(piece, weightOf(head, tokens, focus), scale, theme);
   for (const { piece, tokens } of shown.pieces[chosenSide]) {
-    const isChosen = indices(tokens, chosenSide).includes(focus);
+    const isChosen = indices(tokens, chosenSide).some((cell) => side.of[cell] === focus);
     if (isChosen && !state.hover) reach(piece);
     choose(piece, isChosen);
   }
@@ -74,13 +78,14 @@ function reach(piece) {
   reveal(piece);
 }
 
-/** Choose the token before or after the one that has the focus. */
+/** Choose the token, or the word, before or after the one that has the focus. */
 export function stepInText(piece, by) {
   const pieces = [...piece.parentElement.querySelectorAll("[data-token]")];
   const turned = getComputedStyle(piece.parentElement).direction === "rtl" ? -by : by;
-  const next = pieces[pieces.indexOf(piece) + turned];
-  next?.click();
-  next?.focus(); // at once: the next key may come before the page is drawn
+  let next = pieces.indexOf(piece) + turned;
+  while (pieces[next]?.classList.contains("chosen")) next += turned;
+  pieces[next]?.click();
+  pieces[next]?.focus(); // at once: the next key may come before the page is drawn
 }
 
 /** Scroll the text, not the page, so that the piece is seen. */
@@ -95,10 +100,11 @@ function plain(piece) {
   piece.classList.remove("masked");
 }
 
-function shade(piece, weight, theme) {
+function shade(piece, weight, scale, theme) {
+  const part = weight ? partOf(weight, scale) : 0;
   piece.classList.toggle("masked", weight === null);
-  piece.style.backgroundColor = weight ? colour(weight, theme) : "";
-  piece.style.color = weight > 0.05 ? ink(weight, theme) : "";
+  piece.style.backgroundColor = part ? colour(part, theme) : "";
+  piece.style.color = part > 0.05 ? ink(part, theme) : "";
 }
 
 function under(event) {
@@ -122,10 +128,6 @@ export function startText() {
       change({ hover: isFocus ? { query: state.query, key: state.key, [chosen.name]: chosen.index } : null });
     });
     element(id).addEventListener("pointerleave", () => change({ hover: null }));
-  }
-  for (const button of document.querySelectorAll("[data-direction]")) {
-    button.addEventListener("click", () => change({ direction: button.dataset.direction }));
-    onChange(() => set(button, { "aria-pressed": button.dataset.direction === state.direction }));
   }
   onChange(draw);
 }

@@ -1,0 +1,147 @@
+// A head as it is shown: between tokens or words, its hidden keys as one column, rows divided by what is left.
+import { about } from "./page.js";
+import { headAt, headAtHand } from "./heads.js";
+import { labelOf } from "./numbers.js";
+import { change, isAt, state } from "./state.js";
+
+const MOST_KEPT = 4;
+const kept = new Map();
+let difference = {};
+
+/** The places of the heads that are looked at: the chosen one, and the pinned one if it is another. */
+function placesShown() {
+  const { kind, layer, head, pinned } = state;
+  return [{ kind, layer, head }, ...(pinned && !isAt(state, pinned) ? [{ kind, ...pinned }] : [])];
+}
+
+/** The head that is looked at, as it is shown; with a pinned one that too, and their difference.
+ * Undefined until they are at hand. */
+export function headsShown() {
+  const heads = placesShown().map(headAtHand);
+  if (heads.includes(undefined)) return undefined;
+  const [one, other] = heads.map(shownOf);
+  if (!other) return [one];
+  if (difference.one !== one || difference.other !== other) difference = { one, other, heads: compared(one, other) };
+  return difference.heads;
+}
+
+/** The first of them. */
+export const headShown = () => headsShown()?.[0];
+
+/** The row and the column of a cell as stored: the one under the pointer, else the chosen one. */
+export function spot(head, { query, key } = state.hover ?? state) {
+  return { row: head.queries.of[query], column: head.keys.of[key] };
+}
+
+/** Fetch those that are not at hand. */
+export function fetchShown() {
+  for (const place of placesShown()) if (!headAtHand(place)) headAt(place).then(() => change({}));
+}
+
+function shownOf(head) {
+  const { kind, layer, head: number } = head.place;
+  const name = JSON.stringify([kind, layer, number, state.words, state.hide, state.renormalize]);
+  if (!kept.has(name)) {
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(name, merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
+  }
+  return kept.get(name);
+}
+
+/** Rows or columns as they are shown: each with its label and its cells; `of` tells where a cell is shown. */
+function sideOf(kind, side, count) {
+  const words = new Map();
+  if (state.words) for (const [label, ...cells] of about.texts[about.kinds[kind][side]].words) words.set(cells[0], { label, cells });
+  const of = new Int32Array(count).fill(-1);
+  const hidden = side === "keys" ? new Set(state.hide) : new Set();
+  const items = [];
+  const add = (item) => {
+    for (const cell of item.cells) of[cell] = items.length;
+    items.push(item);
+  };
+  const all = { label: "", position: "", cells: [], isHidden: true };
+  for (let cell = 0; cell < count; cell += 1) {
+    if (of[cell] >= 0 || all.cells.includes(cell)) continue;
+    const item = { ...labelOf(kind, side, cell), cells: [cell], ...words.get(cell) };
+    if (item.cells.some((one) => hidden.has(one))) all.cells.push(...item.cells);
+    else add(item);
+  }
+  if (all.cells.length) add({ ...all, label: `hidden: ${all.cells.length === 1 ? labelOf(kind, side, all.cells[0]).label : all.cells.length}` });
+  return { items, of };
+}
+
+/** Weight to a word is the sum over its tokens, from a word the mean over those that may look anywhere. */
+function merged(head, rows, columns) {
+  const [high, wide] = [rows.items.length, columns.items.length];
+  const [values, seen] = [new Float32Array(high * wide), new Uint8Array(high * wide)];
+  const [counted, sink] = [new Uint16Array(high), head.sink && new Float64Array(high)];
+  for (let query = 0; query < head.rows; query += 1) {
+    let looks = Boolean(head.sink);
+    const row = rows.of[query];
+    for (let key = 0; key < head.columns; key += 1) {
+      const cell = query * head.columns + key;
+      if (!head.seen[cell]) continue;
+      looks = true;
+      const to = row * wide + columns.of[key];
+      seen[to] = 1;
+      values[to] += head.values[cell] * head.unit;
+    }
+    if (looks) counted[row] += 1;
+    if (sink) sink[row] += head.sink[query];
+  }
+  for (let row = 0; row < high; row += 1) {
+    const count = Math.max(counted[row], 1);
+    if (count > 1) for (let column = 0; column < wide; column += 1) values[row * wide + column] /= count;
+    if (sink) sink[row] /= count;
+  }
+  const shown = withWeights({ place: head.place, rows: high, columns: wide, seen, values, sink, isExact: head.isExact, queries: rows, keys: columns });
+  const each = head.isExact ? 0 : about.error;
+  shown.error = (row, column) => Math.min(1, each * columns.items[column].cells.length);
+  return state.renormalize && columns.items[wide - 1].isHidden ? divided(shown, each) : shown;
+}
+
+/** With the largest weight as well, of tokens that may look at several. */
+function withWeights(shown) {
+  const { rows, columns, values, seen, keys } = shown;
+  const shownKeys = columns - (keys.items[columns - 1].isHidden ? 1 : 0);
+  let largest = 0;
+  for (let row = 0; row < rows; row += 1) {
+    const [first, seenKeys] = [row * columns, seen.subarray(row * columns, (row + 1) * columns)];
+    if (seenKeys.indexOf(1) === seenKeys.lastIndexOf(1)) continue;
+    for (let cell = first; cell < first + shownKeys; cell += 1) largest = Math.max(largest, Math.abs(values[cell]));
+  }
+  return { ...shown, largest, weight: (row, column) => values[row * columns + column] };
+}
+
+/** Rows divided by what hidden keys and a sink leave; none is left to see where that may be nothing. */
+function divided(whole, each) {
+  const { rows, columns, sink, weight } = whole;
+  const hidden = columns - 1;
+  const [values, seen] = [whole.values.slice(), whole.seen.slice()];
+  const unsure = each * (whole.keys.items[hidden].cells.length + (sink ? 1 : 0)) + 1e-6; // float32
+  const left = Array.from({ length: rows }, (_, row) => 1 - weight(row, hidden) - (sink?.[row] ?? 0));
+  const isLeft = left.map((share) => share > unsure);
+  for (let row = 0; row < rows; row += 1) {
+    for (let cell = row * columns; cell < row * columns + hidden; cell += 1) {
+      if (isLeft[row]) values[cell] = Math.min(1, values[cell] / left[row]);
+      else seen[cell] = values[cell] = 0;
+    }
+  }
+  const shown = withWeights({ ...whole, values, seen, isLeft });
+  shown.error = (row, column) => {
+    const own = whole.error(row, column);
+    return column === hidden ? own : Math.min(1, (own + unsure * shown.weight(row, column)) / (left[row] - unsure));
+  };
+  return shown;
+}
+
+/** Two heads with their names, and how much more weight the first one gives: from -1 to 1. */
+function compared(one, other) {
+  const values = one.values.map((value, cell) => value - other.values[cell]);
+  const seen = one.seen.map((isSeen, cell) => isSeen | other.seen[cell]);
+  const shown = withWeights({ ...one, isSigned: true, values, seen });
+  shown.isExact = one.isExact && other.isExact;
+  shown.error = (row, column) => one.error(row, column) + other.error(row, column);
+  const names = [one, other].map(({ place }) => `${place.layer}.${place.head}`);
+  return [one, other, shown].map((head, index) => ({ ...head, name: [...names, names.join(" − ")][index] }));
+}
