@@ -44,7 +44,13 @@ class ReportRun:
     progress: LayerProgress
     begins_exact: bool
     kept: dict[Place, ExactHead]
-    layers: Callable[[], Iterator[ShownLayer]] | None  # that run for the effects too; None: others
+    layers: Callable[[], Iterator[ShownLayer]] | None = None  # that run for others too; None: only for this
+    only: Sequence[int] | None = None  # the numbers of the layers that are kept; None: all
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The layers that are kept."""
+        return self.reading.extent.layers if self.only is None else self.only
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -75,11 +81,11 @@ class ReportRun:
         while (reported := self._next(layers)) is not None:
             yield reported
             done += 1
-            self.progress(done, len(self.reading.extent.layers))
+            self.progress(done, len(self.numbers))
 
     def _shown(self) -> Iterator[ShownLayer]:
         """The layers with attention weights, as they run."""
-        numbers = self.reading.extent.layers
+        numbers = self.numbers
         if self.layers is None:
             return shown_layers(self.reading, [(number, 0) for number in numbers])
         return (shown for shown in self.layers() if shown.number in numbers)

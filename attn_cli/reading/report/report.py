@@ -1,12 +1,12 @@
 """A text with all of its attention for a page: every kind that the model has, and the head to begin with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
 from attn_cli import __version__
 from attn_cli.analysis.head_filter import parse_head_filter
-from attn_cli.answers.report import Report, ReportedKind, ReportText, ReportWord
+from attn_cli.answers.report import Report, ReportedEffects, ReportedKind, ReportText, ReportWord
 from attn_cli.core.hiding import Hiding
 from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token
@@ -20,6 +20,7 @@ from attn_cli.reading.report.effects import NextEffects
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
 from attn_cli.reading.selection import Place
+from attn_cli.reading.steps import ShownLayer
 from attn_cli.reading.text_weights.pieces import pieces_of
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.reading.words.reading import word_side
@@ -63,8 +64,56 @@ def report_of(
     runs = list(_runs(readings, extent, exact, environment, effects, progress))
     for run in runs:
         run.check_memory()
+    notes = [*reading.notes, *reading.source.remarks]
+    return _report(reading, runs, headline, notes, effects.effects, again, hiding)
+
+
+def report_of_layer(reading: Reading, shown: ShownLayer, head: int) -> Report:
+    """The report of one layer that has run: all of its heads, beginning with `head`, without effects.
+
+    Raises:
+        AttnError: it does not fit into free memory.
+    """
+    begins_exact = PageExtent(None).begins_exact(reading)
+    begin, layers = (shown.number, head), partial(iter, [shown])
+    run = ReportRun(reading, None, None, (), begin, _unseen, begins_exact, {}, layers, only=[shown.number])
+    run.check_memory()
+    card = reading.source.card
+    headline = [card.name, f"layer {shown.number} of {card.layers}", f"{len(reading.queries)} tokens"]
+    return _report(reading, [run], headline, [], lambda: (None, ""), "", None)
+
+
+def _unseen(_done: int, _total: int) -> None:
+    """A run whose progress is not shown."""
+
+
+def _report(
+    reading: Reading,
+    runs: Sequence[ReportRun],
+    headline: Sequence[str],
+    notes: Sequence[str],
+    effects: Callable[[], tuple[ReportedEffects | None, str]],
+    again: str,
+    hiding: Hiding | None,
+) -> Report:
+    return Report(
+        _how_it_ran(reading),
+        partial(weights_origin, reading.source),
+        headline,
+        notes,
+        list(_remarks(runs)),
+        _texts(reading),
+        [_kind(run) for run in runs],
+        effects,
+        again,
+        hiding,
+    )
+
+
+def _how_it_ran(reading: Reading) -> dict[str, object]:
+    """What the JSON object says of the model and of how it ran."""
     source = reading.source
-    model = {
+    return {
         "attn": __version__,
         "model": asdict(source.card),
         "engine": source.engine,
@@ -75,21 +124,6 @@ def report_of(
         "pair": reading.request.pair,
         "target": reading.request.target,
     }
-    notes = [*reading.notes, *source.remarks]
-    kinds = [_kind(run) for run in runs]
-    origin = partial(weights_origin, source)
-    return Report(
-        model,
-        origin,
-        headline,
-        notes,
-        list(_remarks(runs)),
-        _texts(reading),
-        kinds,
-        effects.effects,
-        again,
-        hiding,
-    )
 
 
 def _refuse_hiding(reading: Reading) -> AttnError:
@@ -141,7 +175,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         kind=reading.kind,
         queries=int(reading.kind in _OF_TARGET),
         keys=int(reading.kind is Kind.DECODER),
-        layers=list(reading.extent.layers),
+        layers=list(run.numbers),
         heads=reading.extent.heads,
         cells=run.cells,
         pool=Pool.MAX,
