@@ -51,6 +51,17 @@ class ExactHead:
 
 
 @record(frozen=True, slots=True, eq=False)
+class WholeRows:
+    """Rows of a head at every key, in full precision; S keys of the text, not of blocks."""
+
+    layer: int
+    head: int
+    queries: Sequence[int]
+    weights: Weights  # (R, S) NaN where the query may not look
+    sink: Weights | None  # (R,)
+
+
+@record(frozen=True, slots=True, eq=False)
 class ReportedLayer:
     """All heads of one layer."""
 
@@ -81,6 +92,7 @@ class ReportedKind:
     run: Callable[[], Iterator[ReportedLayer]]
     begins_exact: bool  # whether the head to begin with is kept in full precision, if none is chosen
     exact: "Callable[[], Sequence[ExactHead]]"  # the chosen ones, known once the layers have run
+    rows: "Callable[[], Sequence[WholeRows]]"  # those of chosen queries, known then too
 
 
 @record(frozen=True, slots=True, eq=False)

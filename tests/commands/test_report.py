@@ -122,7 +122,7 @@ def test_exact_heads_of_a_pooled_text_are_refused(tmp_path: Path) -> None:
     assert refused(attn(*line)) == (
         1,
         "--heads keeps all steps of 1 head, but this text of 1,025 tokens is too long for that",
-        "leave out --heads",
+        "add --rows for whole rows of them, or leave out --heads",
     )
 
 
@@ -243,3 +243,29 @@ def test_words_of_several_tokens_are_listed(tmp_path: Path) -> None:
     (text,) = about(written(tmp_path / "a.html", "an unbelievably small cat"))["texts"]
     assert [word[0] for word in text["words"]] == ["unbelievably"]
     assert "".join(text["labels"][place] for place in text["words"][0][1:]) == "unbelievably"
+
+
+def test_whole_rows_of_all_heads_have_at_most_64_mb(tmp_path: Path) -> None:
+    line = ("report", "a " * 2_000, "-m", "random", "--rows", "all", "-o", tmp_path / "a.html")
+    assert refused(attn(*line)) == (
+        1,
+        "2,000 whole rows of 4 heads are about 80 MB, and a page holds 67 MB",
+        "fewer --rows, or --heads for some heads",
+    )
+    assert attn(*line, "--rows", "0-9", "--force").status == 2
+    assert refused(attn(*line, "--heads", "0.1,0.2,0.3,0.0"))[2] == "fewer --rows"
+
+
+def test_whole_rows_must_exist(tmp_path: Path) -> None:
+    status, problem, _ = refused(attn("report", TEXT, "--rows", "12", "-o", tmp_path / "a.html"))
+    assert (status, problem) == (2, "row 12 does not exist: the text has 12 tokens, numbered 0 to 11")
+
+
+@pytest.mark.parametrize(("options", "heads"), [([], 4), (["--heads", "0.2"], 1)])
+def test_rows_are_those_of_the_chosen_heads(options: list[str], heads: int, tmp_path: Path) -> None:
+    page = written(tmp_path / "a.html", "a b " * 600, "-m", "random", "--rows", "-1,7", *options)
+    found = about(page)
+    assert [row["queries"] for row in found["rows"]] == [[7, 1199]] * heads
+    if options:
+        assert (found["rows"][0]["head"], found["begin"]["head"]) == (2, 2)
+        assert found["begin"]["query"] == 7 // found["kinds"][0]["cells"][0]

@@ -1,17 +1,19 @@
 """Runs all layers of a reading once: weights, sinks, metrics and patterns of every head."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from functools import partial
 from typing import TypeAlias
 
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
-from attn_cli.answers.report import ExactHead, ReportedLayer, Weights
+from attn_cli.answers.report import ExactHead, ReportedLayer, Weights, WholeRows
 from attn_cli.reading.default_head import are_special, layers_to_choose_from, sharpness_of
 from attn_cli.reading.known_patterns import KnownPatterns
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.metrics import measure_and_pool
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.whole_rows import NO_ROWS, RowChoice, whole_rows
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, shown_layers, unwarned
 from attn_cli.record import record
@@ -44,6 +46,8 @@ class ReportRun:
     progress: LayerProgress
     begins_exact: bool
     kept: dict[Place, ExactHead]
+    rows: RowChoice = NO_ROWS
+    kept_rows: list[WholeRows] = field(default_factory=list)
     layers: Callable[[], Iterator[ShownLayer]] | None = None  # that run for others too; None: only for this
     only: Sequence[int] | None = None  # the numbers of the layers that are kept; None: all
 
@@ -68,6 +72,7 @@ class ReportRun:
         queries, keys = len(reading.queries), len(reading.keys)
         cells = queries * keys if self.most is None else self.most**2
         kept = _LAYERS_HELD * reading.extent.heads * cells
+        kept += len(self.rows.queries) * keys * reading.extent.heads
         work = Work(queries, keys, 1 + max(reading.extent.layers), kept=kept, measured=reading.extent.heads)
         check(reading.source, work, "a shorter text")
 
@@ -98,6 +103,7 @@ class ReportRun:
 
     def _reported(self, shown: ShownLayer) -> ReportedLayer:
         self._keep_exact(shown)
+        self.kept_rows.extend(whole_rows(shown, self.rows))
         most = max(len(self.reading.queries), len(self.reading.keys)) if self.most is None else self.most
         measured, pooled = measure_and_pool(self.reading, shown.number, shown.layer, most, Pool.MAX)
         summaries, weights = self._named(measured), pooled.weights

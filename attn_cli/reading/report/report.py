@@ -19,6 +19,7 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.report.effects import NextEffects
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
+from attn_cli.reading.report.whole_rows import NO_ROWS, RowChoice
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer
 from attn_cli.reading.text_weights.pieces import pieces_of
@@ -42,6 +43,7 @@ def report_of(
     is_chosen: bool,
     exact: Sequence[Place],
     hiding: Hiding | None,
+    rows: Sequence[int] = (),
     bits: int,
     environment: Mapping[str, str],
     headline: Sequence[str],
@@ -50,18 +52,20 @@ def report_of(
 ) -> Report:
     """The report of a reading; layers run when it is written.
 
-    `exact`: heads of the first kind whose steps are kept in full; `hiding`: the keys of the first kind that
+    `exact`: heads of the first kind whose steps are kept in full, if every weight is; `rows`: queries whose
+    whole rows are, of these heads or else of all; `hiding`: the keys of the first kind that
     are hidden to begin with; `bits`: of each other weight.
 
     Raises:
         AttnError: the text is too long, or a layer does not fit into free memory.
     """
     readings = readings_of(reading, is_chosen=is_chosen)
-    extent = PageExtent.of(readings, bits, exact)
+    chosen = RowChoice(rows, exact or None)
+    extent = PageExtent.of(readings, bits, exact, chosen)
     if hiding is not None and extent.most is not None:
         raise _refuse_hiding(reading)
     effects = NextEffects(reading)
-    runs = list(_runs(readings, extent, exact, environment, effects, progress))
+    runs = list(_runs(readings, extent, exact, chosen, environment, effects, progress))
     for run in runs:
         run.check_memory()
     notes = [*reading.notes, *reading.source.remarks]
@@ -76,10 +80,12 @@ def report_of_layer(reading: Reading, shown: ShownLayer, head: int) -> Report:
     """
     begins_exact = PageExtent(None).begins_exact(reading)
     begin, layers = (shown.number, head), partial(iter, [shown])
-    run = ReportRun(reading, None, None, (), begin, _unseen, begins_exact, {}, layers, only=[shown.number])
+    run = ReportRun(
+        *(reading, None, None, (), begin, _unseen, begins_exact, {}), layers=layers, only=[shown.number]
+    )
     run.check_memory()
     card = reading.source.card
-    headline = [card.name, f"layer {shown.number} of {card.layers}", f"{len(reading.queries)} tokens"]
+    headline = [card.name, f"layer {shown.number} (0 to {card.layers - 1})", f"{len(reading.queries)} tokens"]
     return _report(reading, [run], headline, [], lambda: (None, ""), "", None)
 
 
@@ -145,6 +151,7 @@ def _runs(
     readings: Sequence[Reading],
     extent: PageExtent,
     exact: Sequence[Place],
+    rows: RowChoice,
     environment: Mapping[str, str],
     effects: NextEffects,
     progress: LayerProgress,
@@ -156,11 +163,17 @@ def _runs(
         label = best_label(reading, read_probe(reading.source, reading.kind, environment))
         begin = None if label is None else (label.layer, label.head)
         kept = () if index else exact
+        exact_steps = kept if extent.most is None else ()
         watch = partial(_shifted, progress, before, total)
         begins_exact = not exact and extent.begins_exact(reading)
         first = kept[0] if kept else begin
         layers = effects.layers if effects.leads_through(reading.kind) else None
-        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {}, layers)
+        of_kind = NO_ROWS if index else rows
+        yield ReportRun(
+            *(reading, extent.most, known, exact_steps, first, watch, begins_exact, {}),
+            rows=of_kind,
+            layers=layers,
+        )
         before += len(reading.extent.layers)
 
 
@@ -184,6 +197,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         run=run.run,
         begins_exact=run.begins_exact,
         exact=run.exact_heads,
+        rows=lambda: run.kept_rows,
     )
 
 

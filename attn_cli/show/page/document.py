@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attn_cli.answers.report import ExactHead, Report, ReportedEffects, ReportedKind, ReportText
+import numpy as np
+
+from attn_cli.answers.report import ExactHead, Report, ReportedEffects, ReportedKind, ReportText, WholeRows
 from attn_cli.answers.shaded_text import Piece
 from attn_cli.grid import Sink
 from attn_cli.safe_text import label, printable
@@ -30,7 +32,7 @@ def document_of(
 ) -> dict[str, object]:
     """Everything that the page knows, except the numbers of its heads."""
     begin = kinds[0].telling
-    query, key = begin.clearest()
+    query, key = _first_cell(kinds[0])
     effects, why = report.effects()
     notes = [*report.notes, *([f"No direct effects on the map: {why}."] if why else [])]
     hiding = report.hiding
@@ -56,6 +58,7 @@ def document_of(
         "kinds": [_kind(kind, effects) for kind in kinds],
         "metrics": _explained(kinds) | _effect_metric(effects),
         "exact": [_exact(head, entries) for kind in kinds for head, entries in kind.exact],
+        "rows": [_rows(at, *one) for at, kind in enumerate(kinds) for one in kind.rows],
     }
 
 
@@ -175,6 +178,21 @@ def _exact(exact: ExactHead, entries: Mapping[Step, int]) -> dict[str, Any]:
         "absent": dict(head.absent),
         "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
     }
+
+
+def _first_cell(packed: PackedKind) -> tuple[int, int]:
+    """The query and the key that a page begins with: of a whole row that was kept, or the clearest."""
+    place = packed.telling.layer, packed.telling.head
+    rows = next((rows for rows, _ in packed.rows if (rows.layer, rows.head) == place), None)
+    if rows is None or np.isnan(rows.weights[0]).all():
+        return packed.telling.clearest()
+    high, wide = packed.kind.cells
+    return rows.queries[0] // high, int(np.nanargmax(rows.weights[0])) // wide
+
+
+def _rows(kind: int, rows: WholeRows, entry: int) -> dict[str, object]:
+    place = {"kind": kind, "layer": rows.layer, "head": rows.head}
+    return {**place, "entry": entry, "queries": list(rows.queries), "sink": rows.sink is not None}
 
 
 def _sink(sink: Sink) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from attn_cli.answers.report import ExactHead, ReportedKind, ReportedLayer, Weights
+from attn_cli.answers.report import ExactHead, ReportedKind, ReportedLayer, Weights, WholeRows
 from attn_cli.grid import Head
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
@@ -46,6 +46,7 @@ class PackedKind:
     patterns: Sequence[PatternShare | None]
     telling: TellingHead
     exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
+    rows: Sequence[tuple[WholeRows, int]]  # whole rows of a head, and their line
 
 
 class Payload:
@@ -87,8 +88,9 @@ class Payload:
         assert facts.telling is not None, "there is a layer"
         begun = [] if facts.telling.exact is None else [facts.telling.exact()]
         exact = [(one, self._exact(one.head)) for one in (*kind.exact(), *begun)]
+        rows = [(one, self._rows(one)) for one in kind.rows()]
         return PackedKind(
-            kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact
+            *(kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact, rows)
         )
 
     def _packed(self, layers: Iterable[tuple[ReportedLayer, SeenCells]]) -> Iterator[PackedHead]:
@@ -101,6 +103,12 @@ class Payload:
                 yield from (packed.result() for packed in waiting.popleft())
         for futures in waiting:
             yield from (packed.result() for packed in futures)
+
+    def _rows(self, rows: WholeRows) -> int:
+        """The line of whole rows."""
+        sink = () if rows.sink is None else rows.sink
+        self._lines.append(pack_exact(np.concatenate([rows.weights.ravel(), sink]), None))
+        return len(self._lines) - 1
 
     def _exact(self, head: Head) -> dict[Step, int]:
         """The line of each step; two have the same if nothing stands between them, as scores and logits."""
