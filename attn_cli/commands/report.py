@@ -70,8 +70,6 @@ With the start token hidden to begin with:
     attn report "the cat sat and the cat sat" --hide first -o shown.html
 One head with all its steps, in full precision:
     attn report "the cat sat and the cat sat" --heads 2.6 -o head.html
-Of a long text, the whole row of its last token too:
-    attn report --file story.txt -m gpt2 --heads 5.1 --rows -1 -o rows.html
 """
 
 

@@ -25,7 +25,7 @@ def page(chromium: Any, written: Written) -> OpenPage:
 
 
 CELLS = """
-[...document.querySelectorAll("#whole-list tr")].map((row) => [...row.children].map((cell) => cell.textContent))
+[...document.querySelectorAll("#whole-list tr")].map((row) => [...row.children].map((one) => one.textContent))
 """
 
 
