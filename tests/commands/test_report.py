@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from attn_cli.models.native.transformer import Transformer
+from attn_cli.models.source import Source
+from attn_cli.reading import free_memory, memory
+from attn_cli.reading.memory import Need, Work
 from attn_cli.reading.report.extent import MOST_CELLS, PageExtent
 from tests.support.readings import reading_of
 from tests.support.worlds import attn, refused
@@ -269,3 +273,45 @@ def test_rows_are_those_of_the_chosen_heads(options: list[str], heads: int, tmp_
     if options:
         assert (found["rows"][0]["head"], found["begin"]["head"]) == (2, 2)
         assert found["begin"]["query"] == 7 // found["kinds"][0]["cells"][0]
+
+
+def test_a_page_that_does_not_fit_into_memory_is_refused_before_a_layer_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a layer runs")
+
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 1e7)
+    monkeypatch.setattr(Transformer, "blocks", never)
+    status, problem, hint = refused(attn("report", "a cat sat. " * 100, "-o", tmp_path / "a.html"))
+    assert (status, hint) == (1, "a shorter text")
+    assert problem.startswith("not enough memory: this needs about 0.1 GB (weights ")
+    assert problem.endswith(", and 0.0 GB are free")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_fits_barely_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = list[float]()
+
+    def measured(source: Source, work: Work) -> Need:
+        asked.append(memory.need(source, work).total)
+        return memory.need(source, work)
+
+    line = ("report", "a cat sat. " * 100)
+    monkeypatch.setattr(
+        "attn_cli.reading.report.layers.check", lambda source, work, _: measured(source, work)
+    )
+    assert attn(*line, "-o", tmp_path / "a.html").status == 0
+    monkeypatch.undo()
+    for room, status in ((0.89, 0), (0.91, 1)):
+        monkeypatch.setattr(free_memory, "free_bytes", lambda _, room=room: max(asked) / room)
+        assert attn(*line, "-o", tmp_path / f"{room}.html").status == status
+
+
+@pytest.mark.parametrize("name", ["missing/a.html", "folder.html", "", "a"])
+def test_a_place_that_cannot_be_written_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    answer = attn("report", TEXT, "-m", "random", "-o", tmp_path / name if name else "")
+    assert answer.status in {1, 2}
+    assert len(answer.err.splitlines()) == 2
+    assert not (tmp_path / "a").exists()

@@ -31,6 +31,7 @@ STEPS = (
 _OF_A_WEIGHT = tuple(step for step in STEPS if step not in {Step.VALUES, Step.CONTEXT})
 """The steps that lead to a weight."""
 
+_NUMBERS_OF_PAGE = 0.2  # per weight: three copies of its lines while the page is put together
 _LAYERS_HELD = 5  # whose weights are held at once: while one is computed, others are compressed
 
 
@@ -71,7 +72,8 @@ class ReportRun:
         reading = self.reading
         queries, keys = len(reading.queries), len(reading.keys)
         cells = queries * keys if self.most is None else self.most**2
-        kept = _LAYERS_HELD * reading.extent.heads * cells
+        of_page = round(_NUMBERS_OF_PAGE * len(self.numbers) * reading.extent.heads * cells)
+        kept = _LAYERS_HELD * reading.extent.heads * cells + of_page
         kept += len(self.rows.queries) * keys * reading.extent.heads
         work = Work(queries, keys, 1 + max(reading.extent.layers), kept=kept, measured=reading.extent.heads)
         check(reading.source, work, "a shorter text")
