@@ -40,6 +40,7 @@ from tests.support.readings import reading_of
 
 TEXT = Path("sample_inputs/alice.txt").read_text("utf-8")
 _STEP = 16  # characters
+_PATIENCE = 60_000  # milliseconds until a page that has drawn nothing is given up
 SIZE = 12  # layers, and heads of each
 NEEDED = "document.querySelectorAll('#vis svg, svg').length"
 
@@ -228,8 +229,8 @@ def opened(chromium: Any, file: Path, answers: Path) -> tuple[list[str], str]:
     tab.route("https://**", answer)
     start = time.perf_counter()
     try:
-        tab.goto(file.as_uri(), timeout=300_000)
-        tab.wait_for_function(NEEDED, timeout=300_000)
+        tab.goto(file.as_uri(), timeout=_PATIENCE)
+        tab.wait_for_function(NEEDED, timeout=_PATIENCE)
         drawn = f"after {time.perf_counter() - start:.1f} s, {largest_renderer(chromium) / 1e6:.0f} MB"
     except Exception as error:  # noqa: BLE001  a tab that dies is a result
         drawn = f"none: {str(error).splitlines()[0]}"

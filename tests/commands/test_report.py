@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from attn_cli.models.native.transformer import Transformer
+from attn_cli.models.native.transformer import Block, Transformer
 from attn_cli.models.source import Source
 from attn_cli.reading import free_memory, memory
 from attn_cli.reading.memory import Need, Work
@@ -315,3 +316,20 @@ def test_a_place_that_cannot_be_written_is_refused(name: str, tmp_path: Path) ->
     assert answer.status in {1, 2}
     assert len(answer.err.splitlines()) == 2
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("model", ["gpt2", "bert", "llama"])
+def test_each_layer_runs_once_for_weights_metrics_and_effects(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twins: Path
+) -> None:
+    ran, blocks = list[int](), Transformer.blocks
+
+    def counted(*arguments: Any, **options: Any) -> Iterator[Block]:
+        for block in blocks(*arguments, **options):
+            ran.append(block.layer)
+            yield block
+
+    monkeypatch.setattr(Transformer, "blocks", counted)
+    found = about(written(tmp_path / "a.html", TEXT, "-m", twins / model))
+    assert ran == found["kinds"][0]["layers"]
+    assert ("direct effect" in found["kinds"][0]["metrics"]) is (model != "bert")
