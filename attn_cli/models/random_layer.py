@@ -44,6 +44,7 @@ class RandomLayer:
     is_bounded: bool = False
     has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
+    weight_paths: tuple[Path, ...] = ()
     mask_pieces: tuple[str, ...] = ()
 
     @property

@@ -285,7 +285,11 @@ class Source(Protocol):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The directory or file of the model, and the directory of the adapter that is merged."""
+        """The directory or file of the model, the directory of its adapter, and that of its tokenizer."""
+
+    @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
 
     def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens of a text, and of a second one if the model takes pairs.

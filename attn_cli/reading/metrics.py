@@ -12,6 +12,7 @@ from attn_cli.analysis.patterns import NEEDED, choose_pattern, is_enough, rows_n
 from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
+from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer
@@ -22,7 +23,7 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import as_read, check_finite, run_layers, unwarned
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, Metric, Pattern, Step
+from attn_cli.vocabulary import Kind, Metric, Pattern, Pool, Step
 
 _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 _ENABLED_BY = {
@@ -69,16 +70,27 @@ def measure_heads(
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
 
 
-def measure_layer(reading: Reading, number: int, layer: Layer, heads: Sequence[int]) -> list[HeadSummary]:
-    """The heads of one layer between tokens that has run, as `measure_heads` has them on the whole text."""
-    measured = _Measuring(reading, layer, number, heads, WHOLE_TEXT, is_writing=False).summaries(
-        _unseen, None, names=True
-    )
-    return with_sink_metric(measured, has_sinks=reading.extent.has_sinks)
+def measure_and_pool(
+    reading: Reading, number: int, layer: Layer, most: int, way: Pool
+) -> tuple[list[HeadSummary], Pooled]:
+    """All heads of a layer between tokens that has run, as `measure_heads` has them, with their weights.
 
+    The weights are pooled into at most `most` rows and columns; with as many as tokens they are whole.
 
-def _unseen(done: int, total: int) -> None:
-    """A measurement whose progress is not shown."""
+    Raises:
+        AttnError: a number is not finite.
+    """
+    metrics = tuple(metric for metric in metrics_of_kind(reading.kind) if not metric.is_written)
+    heads, tokens = range(layer.heads), _key_tokens(reading)
+    if layer.opened is None:
+        measured, pooled = layer.measure(heads, metrics, tokens), layer.pooled(heads, most, way)
+    else:
+        measured, pooled = layer.opened.measured_and_pooled(metrics, tokens, most, way)
+    for head, is_finite in zip(heads, measured.are_finite & pooled.are_finite, strict=True):
+        check_finite(bool(is_finite), f"weights of head {number}.{head}")
+    dtype = reading.source.backend.dtype
+    summaries = list(summarise_heads(measured, reading.kind, number, heads, tokens, dtype))
+    return with_sink_metric(summaries, has_sinks=reading.extent.has_sinks), pooled
 
 
 @record(frozen=True, slots=True, eq=False)

@@ -111,6 +111,7 @@ class Translator:
     narrowest_window: SlidingWindow | None = None
     remarks: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    weight_paths: tuple[Path, ...] = ()
     mask_pieces: tuple[str, ...] = ()
 
     def vocabulary(self, _kind: Kind) -> dict[int, str]:

@@ -168,6 +168,11 @@ class Bridge:
         return tuple(dict.fromkeys(path for path in places if path))
 
     @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.directory,) if self.adapter is None else (self.directory, self.adapter)
+
+    @property
     def trusts_code(self) -> bool:
         """Whether the checkpoint's own Python code may run."""
         return self.request.trusts_code

@@ -92,6 +92,11 @@ class Checkpoint:
         )
 
     @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.path,) if self.adapter is None else (self.path, self.adapter)
+
+    @property
     def takes_pairs(self) -> bool:
         """Whether the model accepts a second text (`--pair`) as a segment of its own."""
         return self.spec.takes_pairs
