@@ -11,14 +11,14 @@ import pytest
 import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
-GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling", "arrow"}
+GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling", "arrow", "unfinished"}
 MODELS = {
     *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
     "models.generation",
     "models.predictions",
 }
 FLOORS = {
-    "errors": set[str](),
+    "errors": {"safe_text"},
     "vocabulary": set[str](),
     "safe_text": set[str](),
     "record": set[str](),
@@ -26,6 +26,7 @@ FLOORS = {
     "spelling": set[str](),
     "arrow": {"errors"},
     "interrupts": set[str](),
+    "unfinished": set[str](),
     "grid": GROUND,
     "core": GROUND,
     "core.streaming": GROUND | {"core"},
@@ -58,7 +59,7 @@ FLOORS = {
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
     "survey": GROUND | {"", "core", "grid", "models", "analysis", "reading"},
-    "training": GROUND | {"core", "models", "analysis"},
+    "training": GROUND | {"core", "models", "analysis", "interrupts"},
     "show": GROUND | {"answers", "grid"},
     "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
     "console": GROUND,

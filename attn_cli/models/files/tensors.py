@@ -14,6 +14,12 @@ from attn_cli.record import record
 
 FloatArray = npt.NDArray[np.floating]
 
+_HINTS = {
+    errno.ENOMEM: "free some memory",
+    errno.EMFILE: "a higher limit on open files: ulimit -n 256",
+    errno.ENFILE: "close other programs, which have too many files open",
+}
+
 RELOAD = "download the file again"
 """The hint for a damaged file."""
 
@@ -51,7 +57,7 @@ def map_file(path: Path) -> mmap.mmap:
             f"{path} does not exist", "a directory that contains the weights as model.safetensors"
         ) from error
     except OSError as error:
-        hint = "free some memory" if error.errno == errno.ENOMEM else "check the file's permissions"
+        hint = _HINTS.get(error.errno or 0, "check the file's permissions")
         raise AttnError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise AttnError(f"{path} is empty", RELOAD) from error
