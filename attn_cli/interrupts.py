@@ -31,7 +31,15 @@ def listen() -> None:
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    _thread.start_new_thread(_wait, (heard,))
+    _thread.start_new_thread(_wait, (heard, _own_stderr()))
+
+
+def _own_stderr() -> int:
+    """Standard error under a number of its own: while a tokenizer runs, the usual one leads nowhere."""
+    try:
+        return os.dup(_STDERR)
+    except OSError:
+        return _STDERR
 
 
 def _once(_number: int, _frame: "FrameType | None") -> None:
@@ -40,20 +48,22 @@ def _once(_number: int, _frame: "FrameType | None") -> None:
     raise KeyboardInterrupt
 
 
-def _wait(heard: int) -> None:
+def _wait(heard: int, stderr: int) -> None:
     while True:
         number = os.read(heard, 1)[0]
         if number == signal.SIGINT and signal.getsignal(number) in {_once, signal.SIG_IGN}:
             time.sleep(_PATIENCE)
-            if os.isatty(_STDERR):
-                _say(b"\r\x1b[2K\x1b[?25h")  # clears a progress bar, and shows the cursor it has hidden
-            _say(b"attn: interrupted\n")
+            if os.isatty(stderr):
+                _say(
+                    b"\r\x1b[2K\x1b[?25h", stderr
+                )  # clears a progress bar, and shows the cursor it has hidden
+            _say(b"attn: interrupted\n", stderr)
             os._exit(STATUS)
 
 
-def _say(line: bytes) -> None:
+def _say(line: bytes, stderr: int = _STDERR) -> None:
     with suppress(OSError):  # standard error is closed
-        os.write(_STDERR, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
+        os.write(stderr, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
 
 
 def leave() -> None:
