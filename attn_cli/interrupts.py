@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 
 STATUS = 130
 _STDERR = 2
+_CANNOT = 1
 _PATIENCE = 0.7  # seconds for the main thread to exit cleanly
+
+
+_programs: list[int] = []
+
+
+def is_program() -> bool:
+    """Whether the process is `attn`, whose signals it may handle, and not one that imports the package."""
+    return os.getpid() in _programs
 
 
 def listen() -> None:
     """Start listening for Ctrl-C, unless the signal is ignored or has another handler."""
+    _programs.append(os.getpid())
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, or a shell's background
         return
     signal.signal(signal.SIGINT, _once)
@@ -54,6 +64,12 @@ def _wait(heard: int) -> None:
 def _say(line: bytes) -> None:
     with suppress(OSError):  # standard error is closed
         os.write(_STDERR, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
+
+
+def fail(problem: str, hint: str) -> None:
+    """End the process with status 1 from within a signal handler of the system."""
+    _say(f"attn: {problem}\ntry: {hint}\n".encode("utf-8", "backslashreplace"))
+    os._exit(_CANNOT)
 
 
 def leave() -> None:
