@@ -8,7 +8,11 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+=======
+from typing import TYPE_CHECKING, TextIO, cast
+>>>>>>> 21595473939e5ed8847176e05e3f01f8b6159511
 
 from attn_cli.errors import AttnError
 from attn_cli.safe_text import LEFT_TO_RIGHT, condensed, in_order, printable, text_encoding
@@ -175,6 +179,7 @@ class World:
         except (OSError, ValueError):  # no descriptor, or one that cannot be polled: read it instead
             return True
 
+<<<<<<< HEAD
     def stream(self) -> io.BufferedReader:
         """Standard input as bytes, to be read piece by piece; the end of what has come is not its end."""
         if not hasattr(self.stdin, "buffer"):
@@ -184,6 +189,9 @@ class World:
         return io.BufferedReader(_Patient(self))
 
     def _bytes(self, name: str) -> bytes:
+=======
+    def _bytes(self) -> bytes:
+>>>>>>> 21595473939e5ed8847176e05e3f01f8b6159511
         if not hasattr(self.stdin, "buffer"):
             return self.stdin.read().encode("utf-8", "surrogateescape")
         pieces = [_read_bounded(self.stdin.buffer, name)]
@@ -220,6 +228,7 @@ class World:
             _silence(self.stderr)
 
 
+<<<<<<< HEAD
 class _Patient(io.RawIOBase):
     """Standard input that is shared with a program which made it return at once; this waits for more."""
 
@@ -251,6 +260,8 @@ def _size(word: str | None) -> int:
     return min(int(word), _MOST) if word is not None and is_number else 0
 
 
+=======
+>>>>>>> 21595473939e5ed8847176e05e3f01f8b6159511
 def _silence(stream: TextIO) -> None:
     """Redirect a stream that cannot be written to the null device; one without a descriptor is left alone."""
     with suppress(OSError, ValueError):
