@@ -103,6 +103,8 @@ def judged(directory: Path, command: str, number: signal.Signals, moment: float,
         target.write_bytes(_OLD)
     status, err = kill(directory, command, number, moment)
     problem = "" if status in {0, -number, 128 + number} else f"status {status}: {err.decode()[-300:]}"
+    if number is signal.SIGINT and b"attn_cli" not in err and err.rstrip().endswith(b"KeyboardInterrupt"):
+        problem = ""  # Python itself was not ready, and answers before attn begins
     if status == 128 + number and b"attn: interrupted" not in err:
         problem = f"says {err.decode()[-300:]}"
     if command == "train":
