@@ -40,6 +40,11 @@ _COMMANDS = {
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
     "report": ("write_page", "Write one interactive page with every weight of every head.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
+    "survey": (
+        "survey_heads",
+        "Measure every head on many documents, and say how sure the means are.",
+        _LOOK,
+    ),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
     "verify": ("verify_model", "Check the numbers against Hugging Face's eager attention.", _CHECK),

@@ -19,6 +19,10 @@ _BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols th
 _KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four of full width
+"""What a spreadsheet may take for the beginning of a formula; a tab before it is written as `⇥`."""
+
+
 _LONGEST_WORD = 320  # characters of a sentence: paths in a cache have 200, names of files up to 255
 _LONGEST_SENTENCE = 600
 _CUT = "…"
@@ -45,6 +49,15 @@ def printable(text: str) -> str:
     r"""`text` with every control, format, surrogate or unassigned character escaped (`\x1b`)."""
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
     return "".join(_printable_character(*three) for three in neighbours)
+
+
+def text_cell(text: str) -> str:
+    """Text from outside as a cell: an apostrophe stands before what a spreadsheet takes for a formula.
+
+    `=1+1` is `'=1+1`, and so that it can be taken away again, `'=1+1` is `''=1+1`.
+    """
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip("'").startswith(_FORMULAS) else shown
 
 
 def condensed(sentence: str) -> str:

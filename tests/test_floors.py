@@ -11,7 +11,7 @@ import pytest
 import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
-GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling", "unfinished"}
+GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling", "arrow", "unfinished"}
 MODELS = {
     *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
     "models.generation",
@@ -24,6 +24,7 @@ FLOORS = {
     "record": set[str](),
     "shares": {"record", "vocabulary"},
     "spelling": set[str](),
+    "arrow": {"errors"},
     "interrupts": set[str](),
     "unfinished": set[str](),
     "grid": GROUND,
@@ -57,6 +58,7 @@ FLOORS = {
     "models": set[str](),  # all of its modules have an entry of their own
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
+    "survey": GROUND | {"", "core", "grid", "models", "analysis", "reading"},
     "training": GROUND | {"core", "models", "analysis", "interrupts"},
     "show": GROUND | {"answers", "grid"},
     "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
@@ -73,6 +75,7 @@ FLOORS = {
         "models",
         "analysis",
         "show",
+        "survey",
         "training",
     },
     "arguments": GROUND,

@@ -212,6 +212,14 @@ class Attention:
         rows = WrittenRows.of(self.operands.select(heads), self.key_norms(heads), tokens, hiding)
         return with_written(measured, rows, metrics)
 
+    def measured_and_pooled(
+        self, metrics: Collection[Metric], tokens: "KeyTokens", most: int, way: Pool
+    ) -> "tuple[RowMetrics, Pooled]":
+        """Those metrics of all heads that weights tell, and their pooled weights, in one pass."""
+        from attn_cli.core.streaming.row_metrics import measure_and_pool  # as above
+
+        return measure_and_pool(self.operands, metrics, tokens, most, way)
+
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, by default of all heads."""
         return trace(self.operands if heads is None else self.operands.select(heads))

@@ -44,6 +44,7 @@ class RandomLayer:
     is_bounded: bool = False
     has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
+    weight_paths: tuple[Path, ...] = ()
     mask_pieces: tuple[str, ...] = ()
 
     @property
@@ -177,6 +178,10 @@ class RandomLayer:
     def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""
         return open_random_layer(self.request, backend)
+
+    def for_many_texts(self) -> "RandomLayer":
+        """Itself: its weights are drawn once."""
+        return self
 
 
 def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
@@ -101,15 +102,34 @@ def write(path: Path, content: bytes, *, force: bool) -> None:
             _write_whole(_target(path), content, force=force)
 
 
+@contextmanager
+def writing(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, as `write` writes one; it gets its name if the block ends well."""
+    with _explained(path):
+        if _is_stream(path):
+            with suppress(BrokenPipeError), path.open("wb") as file:
+                yield file
+        else:
+            with _whole(_target(path), force=force) as file:
+                yield file
+
+
 def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
+    with _whole(target, force=force) as file:
+        for start in range(0, len(content), _AT_ONCE):  # Ctrl-C takes effect between two of them
+            file.write(memoryview(content)[start : start + _AT_ONCE])
+
+
+@contextmanager
+def _whole(target: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A file under a temporary name, which becomes the target if the block ends well."""
     import secrets  # 0.01 s, and most output is tables
 
     with temporary(target.with_name(f".attn-{secrets.token_hex(8)}")) as unnamed:
         with unnamed.open("xb") as file:
             if force and target.exists():
                 unnamed.chmod(stat.S_IMODE(target.stat().st_mode))  # before it has any content
-            for start in range(0, len(content), _AT_ONCE):  # Ctrl-C takes effect between two of them
-                file.write(memoryview(content)[start : start + _AT_ONCE])
+            yield file
         if force:
             unnamed.replace(target)
         else:

@@ -1,7 +1,7 @@
 """Kills `attn` at random moments: no file is half-written, and a training goes on to the same weights.
 
-`python -m tests.fuzz.kills 200` kills 200 processes, in turn by SIGKILL, SIGTERM, SIGINT and SIGHUP, over each
-command, and prints what it found. `test_kills.py` runs a few.
+`python -m tests.fuzz.kills 200` kills 200 processes, in turn by SIGKILL, SIGTERM, SIGINT and SIGHUP, over
+each command, and prints what it found. `test_kills.py` runs a few.
 """
 
 import os

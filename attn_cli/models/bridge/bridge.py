@@ -168,6 +168,11 @@ class Bridge:
         return tuple(dict.fromkeys(path for path in places if path))
 
     @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.directory,) if self.adapter is None else (self.directory, self.adapter)
+
+    @property
     def trusts_code(self) -> bool:
         """Whether the checkpoint's own Python code may run."""
         return self.request.trusts_code
@@ -335,6 +340,10 @@ class Bridge:
         other = replace(self, backend=torch_backend(backend.device, backend.dtype, backend.rounded))
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
+
+    def for_many_texts(self) -> "Bridge":
+        """Itself: transformers' model is loaded once."""
+        return self
 
     @cached_property
     def config(self) -> Any:

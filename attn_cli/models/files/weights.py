@@ -221,6 +221,15 @@ def open_file(path: Path) -> Mapping[str, Tensor]:
     return form.open(path)
 
 
+def weight_files(directory: Path) -> list[Path]:
+    """The files that `open_weights` reads.
+
+    Raises:
+        AttnError: there are none, or a shard is missing.
+    """
+    return _shards(directory)[1]
+
+
 def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
     """The format of the weights in the directory, and their files.
 

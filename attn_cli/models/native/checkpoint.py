@@ -14,7 +14,7 @@ from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
-from attn_cli.models.native.transformer import Inputs, Memory, Transformer
+from attn_cli.models.native.transformer import Inputs, Kept, Memory, Transformer
 from attn_cli.models.source import (
     AttentionModules,
     Card,
@@ -45,6 +45,9 @@ _STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
 """The number formats of NumPy as files name them; such a tensor is used where it is mapped."""
 
 
+_VERY_LONG = 1 << 20  # tokens: rotations that depend on the length of a text differ from those of one token
+
+
 @record(frozen=True)
 class Checkpoint:
     """A `Source` over the files of a model; the weights are opened by `check`, or for the first layer."""
@@ -61,6 +64,7 @@ class Checkpoint:
     place_remarks: tuple[str, ...] = ()  # how the model's name and its type were understood
     overrides: Mapping[str, object] = field(default_factory=dict)  # of what config.json says
     engine: str = "native"
+    kept: Kept | None = None  # what an encoder, or a decoder alone, keeps between texts; None: nothing
 
     @property
     def card(self) -> Card:
@@ -86,6 +90,11 @@ class Checkpoint:
         return tuple(
             dict.fromkeys(path for path in (self.path, self.adapter, self.tokenizer.directory) if path)
         )
+
+    @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.path,) if self.adapter is None else (self.path, self.adapter)
 
     @property
     def takes_pairs(self) -> bool:
@@ -350,7 +359,14 @@ class Checkpoint:
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
-        return replace(self, backend=backend)
+        return replace(self, backend=backend, kept=None if self.kept is None else {})
+
+    def for_many_texts(self) -> "Checkpoint":
+        """The same model, which keeps its converted weights, unless they depend on the length of a text."""
+        from attn_cli.models.native.continuation import turns  # few commands read many texts
+
+        changes = turns(self.spec, 1) != turns(self.spec, _VERY_LONG)
+        return self if changes else replace(self, kept={})
 
     def order_sources(self, kind: Kind, layers: int, length: int) -> tuple[OrderSource, ...]:
         """What tells the first `layers` layers of this kind the order of the tokens that the keys are of."""
@@ -385,7 +401,7 @@ class Checkpoint:
         """The attention of one kind, layer by layer; the encoder runs only when cross-attention needs it."""
         model, inputs = self._transformer, _inputs(texts.tokens)
         if kind in {Kind.SELF, Kind.ENCODER}:
-            return model.attentions(inputs)
+            return replace(model, kept=self.kept).attentions(inputs)
         assert self.spec.decoder is not None, "only a model with a decoder has these kinds"
         decoder = replace(model, spec=self.spec.decoder)
         memory = cache(lambda: model.memory(inputs))
