@@ -4,6 +4,10 @@ import atexit
 import gc
 import os
 import sys
+from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal  # type: ignore[import-not-found]
+
+if getsignal(SIGINT) is default_int_handler:  # until `listen`, Ctrl-C ends the process without a traceback
+    signal(SIGINT, SIG_DFL)
 
 from attn_cli.interrupts import ignore, interrupted, is_of_signal, leave, listen
 

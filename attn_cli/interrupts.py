@@ -42,8 +42,7 @@ def listen() -> None:
     """Start listening for the signals, except for any that is ignored or has another handler."""
     _programs.append(os.getpid())
     for number in _NUMBERS:
-        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        if signal.getsignal(number) == default:  # not with nohup, or in a shell's background
+        if signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}:  # not with nohup
             signal.signal(number, _once)
     if os.name != "posix":  # on Windows the wakeup fd must be a socket
         return

@@ -30,6 +30,10 @@ LONGEST_LABEL = 200
 _KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four of full width
+"""What a spreadsheet may take for the beginning of a formula; a tab before it is written as `⇥`."""
+
+
 _LONGEST_WORD = 320  # characters of a sentence: paths in a cache have 200, names of files up to 255
 _LONGEST_SENTENCE = 600
 _CUT = "…"
@@ -74,6 +78,15 @@ def _with_few_marks(text: str) -> str:
         elif marks == MOST_MARKS + 1:
             kept.append("…")
     return "".join(kept)
+
+
+def text_cell(text: str) -> str:
+    """Text from outside as a cell: an apostrophe stands before what a spreadsheet takes for a formula.
+
+    `=1+1` is `'=1+1`, and so that it can be taken away again, `'=1+1` is `''=1+1`.
+    """
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip("'").startswith(_FORMULAS) else shown
 
 
 def condensed(sentence: str) -> str:

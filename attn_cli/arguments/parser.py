@@ -225,7 +225,8 @@ def _arguments(ctx: Any) -> Iterator[str]:
     for param in ctx.command.params:
         if param.param_type_name == "argument":
             value = ctx.params.get(param.name)
-            yield from map(str, value if isinstance(value, list | tuple) else filter(None, [value]))
+            values = value if isinstance(value, list | tuple) else [value]
+            yield from (str(each) for each in values if each is not None)
 
 
 def _owners(ctx: Any, name: str) -> Iterator[str]:

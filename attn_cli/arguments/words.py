@@ -130,7 +130,7 @@ def several_texts(words: Sequence[str], command: str) -> UsageError:
         hint = f"-o {line(written)} for a file to write"
     elif any(letter.isspace() for word in words for letter in word):
         hint = "put both in one text, or --pair TEXT for a model that takes two"
-    elif _CURLY & {joined[0], joined[-1]}:
+    elif not _CURLY.isdisjoint(joined[:1] + joined[-1:]):
         problem += ": curly quotes do not group words"
         hint = line(command, joined.strip("".join(_CURLY)))
     else:

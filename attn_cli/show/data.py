@@ -21,14 +21,11 @@ import numpy.typing as npt
 
 from attn_cli.errors import AttnError
 from attn_cli.grid import HIDDEN, SINK, Head
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import printable, text_cell
 from attn_cli.vocabulary import Kind, Step
 
 Values: TypeAlias = npt.NDArray[np.generic]
 Content = TypeVar("Content")
-
-_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four of full width
-"""What a spreadsheet may take for the beginning of a formula; a tab before it is written as `⇥`."""
 
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
 
@@ -109,15 +106,6 @@ def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
-
-
-def text_cell(text: str) -> str:
-    """Text from outside as a cell: an apostrophe stands before what a spreadsheet takes for a formula.
-
-    `=1+1` is `'=1+1`, and so that it can be taken away again, `'=1+1` is `''=1+1`.
-    """
-    shown = printable(text)
-    return f"'{shown}" if shown.lstrip("'").startswith(_FORMULAS) else shown
 
 
 def _entry(head: Head) -> dict[str, object]:

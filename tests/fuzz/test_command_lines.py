@@ -169,7 +169,7 @@ BRIEF = {
         "16",
         "--layers",
         "1",
-        "--heads",
+        "--head-count",
         "2",
         "--context",
         "8",
@@ -323,5 +323,9 @@ def test_a_command_line_of_any_kind_gets_an_answer_in_form(
 def test_every_command_is_among_those_tried() -> None:
     assert {"inspect", "heads", "heatmap", "explain", "effects", "report", "compare", "train"} <= set(
         commands()
+    )
+    assert all(
+        set(words[::2]) <= {word for one in commands()[name] for word in one.opts}
+        for name, words in BRIEF.items()
     )
     assert all(any(one.param_type_name == "option" for one in options) for options in commands().values())

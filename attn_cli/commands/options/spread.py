@@ -14,6 +14,7 @@ from typer.models import ParamMeta
 
 from attn_cli.commands.options import Quiet
 from attn_cli.console import World
+from attn_cli.errors import AttnError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
 
@@ -24,8 +25,8 @@ def spread(command: Callable[..., None]) -> tuple[Callable[..., None], list[Type
     The command itself takes the `World`, its groups and its own options. An option of several groups is
     presented once, as in the first of them.
     """
-    _, *taken = inspect.signature(command).parameters.values()
-    parameters = [_Parameter(one.name, one.annotation, one.default) for one in taken]
+    _, *annotated = inspect.signature(command).parameters.values()
+    parameters = [_Parameter(one.name, one.annotation, one.default) for one in annotated]
     options = _presented_once(option for parameter in parameters for option in _flattened(parameter))
     presented = [_presented(option) for option in (*options, _Parameter("quiet", Quiet, default=False))]
     converters = {str(option.name): convert for option, convert in presented if convert is not None}
@@ -36,7 +37,14 @@ def spread(command: Callable[..., None]) -> tuple[Callable[..., None], list[Type
         world.is_quiet = quiet
         values |= {name: convert(values[name]) for name, convert in converters.items()}
         is_typed = partial(_is_typed, context)
-        command(world, **{parameter.name: _value(parameter, values, is_typed) for parameter in parameters})
+        taken = {parameter.name: _value(parameter, values, is_typed) for parameter in parameters}
+        try:
+            command(world, **taken)
+        except AttnError as error:
+            from attn_cli.models.hub.blobs import ask_anew  # only errors need it
+
+            ask_anew(error, world.environment)
+            raise
 
     return called, [option for option, _ in presented]
 

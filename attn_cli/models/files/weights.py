@@ -13,6 +13,7 @@ from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
 
 _UNMERGED = tuple(f".lora_{side}{name}.weight" for side in "AB" for name in ("", ".default"))
+_MOST_SHARDS = 2_000  # the largest models have 200
 _TOGETHER = "check that config.json and the weights belong to the same model"
 
 
@@ -255,12 +256,14 @@ def shard_names(index: Path, form: WeightsFormat) -> list[str]:
     """The shards listed in the index, as names of files beside it.
 
     Raises:
-        AttnError: it lists a file outside its directory, or none.
+        AttnError: it lists a file outside its directory, or none, or more than a model has.
     """
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise AttnError(f"{index} has no weight_map", RELOAD)
     names = sorted({str(name) for name in listed.values()})
+    if len(names) > _MOST_SHARDS:
+        raise AttnError(f"{index} lists {len(names):,} shards, and no model has so many", RELOAD)
     for name in names:
         if not re.fullmatch(r"[\w.\-]+" + re.escape(Path(form.whole).suffix), name):
             raise AttnError(f"{index} lists a file outside its directory: {name!r}", RELOAD)

@@ -26,7 +26,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from hashlib import file_digest, sha1
 from logging import CRITICAL, getLogger
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +36,7 @@ from attn_cli.models.files.adapter import ADAPTER_FILES
 from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, joined
 from attn_cli.models.files.weights import FORMATS, shard_names
+from attn_cli.models.hub.blobs import is_what_the_hub_has
 from attn_cli.models.hub.credentials import check_endpoint, token_to_send
 from attn_cli.models.hub.locate import (
     MAIN,
@@ -50,6 +50,7 @@ from attn_cli.models.hub.locate import (
 )
 from attn_cli.record import record
 from attn_cli.safe_text import without_credentials
+from attn_cli.unfinished import temporary
 
 _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
@@ -110,6 +111,7 @@ class _Hub:
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
         self._like = partial(model_like, name, environment)
+        self._checked: set[Path] = set()  # files in the cache that are what the hub has
 
     def fetch(self, watch: DownloadProgress, wanted: WantedFiles) -> Path:
         """Download the files that are wanted and return the snapshot directory.
@@ -242,8 +244,7 @@ class _Hub:
 
     def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
         """Download every file that is missing, as a blob in the cache."""
-        lock = _library().WeakFileLock  # one process writes, others wait for it
-        missing = {self._blob(remote): remote for remote in files if not self._blob(remote).exists()}
+        missing = {self._blob(remote): remote for remote in files if not self._has(self._blob(remote))}
         sizes = {blob: _size(_incomplete(blob)) for blob in missing}
         total, done = sum(remote.size for remote in missing.values()), sum(sizes.values())
         (self._folder / "blobs").mkdir(parents=True, exist_ok=True)
@@ -256,10 +257,20 @@ class _Hub:
             def arrived(size: int, remote: _Remote = remote, before: int = before) -> None:
                 watch(remote.name, before + size, total)
 
-            with lock(joined(locks, f"{remote.etag}.lock")):
+            with _locked(joined(locks, f"{remote.etag}.lock")):  # one process writes, others wait for it
                 if not blob.exists():
                     self._complete(blob, remote, arrived)
             done = before + remote.size
+
+    def _has(self, blob: Path) -> bool:
+        """Whether the cache has the file as the hub has it; one with another hash is removed."""
+        if blob in self._checked or not blob.exists():
+            return blob in self._checked
+        if not is_what_the_hub_has(blob, blob.name):
+            blob.unlink()
+            return False
+        self._checked.add(blob)
+        return True
 
     def _complete(self, blob: Path, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Resume the blob until it is complete; retry as long as each attempt adds bytes."""
@@ -269,11 +280,12 @@ class _Hub:
             if error.errno in _FULL:
                 _incomplete(blob).unlink()  # the next run needs the space
             raise
-        if not _is_what_the_hub_has(_incomplete(blob), remote):
+        if not is_what_the_hub_has(_incomplete(blob), remote.etag):
             _incomplete(blob).unlink()
             problem = f"{remote.name} of {self._name} is damaged: its hash differs from the one on the hub"
             raise AttnError(problem, "run the command again later")
         _incomplete(blob).replace(blob)
+        self._checked.add(blob)
 
     def _fill(self, path: Path, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Append to the file until it has the announced size, and never more.
@@ -301,8 +313,9 @@ class _Hub:
     def _append(self, file: BinaryIO, remote: _Remote, arrived: Callable[[int], None]) -> None:
         """Append the missing end of the file, until it is complete or the connection breaks."""
         library, start = _library(), file.tell()
-        headers = library.build_hf_headers(token=self._token or False) | {"Accept-Encoding": _IDENTITY}
-        headers["Range"] = f"bytes={start}-"
+        headers = {"User-Agent": "attn", "Accept-Encoding": _IDENTITY, "Range": f"bytes={start}-"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         try:
             with library.get_session().stream("GET", remote.url, headers=headers, timeout=_SECONDS) as answer:
                 if answer.is_error:
@@ -343,8 +356,10 @@ class _Hub:
         if self._revision != commit:
             ref = self._ref()
             ref.parent.mkdir(parents=True, exist_ok=True)
-            ref.unlink(missing_ok=True)  # a link would be written through
-            ref.write_text(commit, encoding="utf-8")
+            with temporary(ref.with_name(f".{os.getpid()}.part")) as part:
+                part.unlink(missing_ok=True)  # a link would be written through
+                part.write_text(commit, encoding="utf-8")
+                part.replace(ref)
         return snapshot
 
     @contextmanager
@@ -403,10 +418,27 @@ class _Hub:
 
 
 def _library() -> Any:
-    """`huggingface_hub.utils`, as Any: its type stubs do not export these functions."""
-    from huggingface_hub import utils
+    """`huggingface_hub`, as Any: it imports what it exports when that is first used."""
+    import huggingface_hub
 
-    return utils
+    return huggingface_hub
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of this name, in the place and of the kind that the library uses."""
+    from filelock import FileLock, SoftFileLock  # what the library locks with
+
+    lock: FileLock | SoftFileLock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError:  # some network shares
+        lock = SoftFileLock(path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _quiet() -> None:
@@ -423,22 +455,6 @@ def _quiet() -> None:
 def _is_plain(word: str | None) -> bool:
     """Whether the word is safe as a file name: letters, digits, `-` and `_`, so no path."""
     return bool(word) and all(letter.isalnum() or letter in "-_" for letter in str(word))
-
-
-def _is_what_the_hub_has(file: Path, remote: _Remote) -> bool:
-    """Whether the file's hash equals its ETag: SHA-256 for LFS files, git's blob SHA-1 for others.
-
-    True if the ETag is neither, as on some mirrors.
-    """
-    with file.open("rb") as content:
-        if re.fullmatch(r"[0-9a-f]{64}", remote.etag):
-            return file_digest(content, "sha256").hexdigest() == remote.etag
-        if re.fullmatch(r"[0-9a-f]{40}", remote.etag):
-            start = sha1(f"blob {remote.size}\0".encode(), usedforsecurity=False)
-            for chunk in iter(partial(content.read, _CHUNK), b""):
-                start.update(chunk)
-            return start.hexdigest() == remote.etag
-    return True
 
 
 def _empty(file: BinaryIO) -> None:

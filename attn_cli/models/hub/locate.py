@@ -30,6 +30,7 @@ MAIN = "main"
 _NAME = r"[\w.\-]+(/[\w.\-]+)?"
 _YES = {"1", "ON", "YES", "TRUE"}  # as in huggingface_hub/constants.py
 _MOST_LISTED = 8
+_LONGEST_REF = 256  # bytes
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
 _OWN_CLASS = r"(\w+)\.\w+"  # a name with -- belongs to another repository
 
@@ -365,14 +366,18 @@ def _revisions(folder: Path) -> dict[str, Path]:
     try:
         commits = {path.name: path for path in (folder / "snapshots").iterdir()}
         named = {
-            path.relative_to(refs).as_posix(): path.read_text(encoding="utf-8").strip()
-            for path in refs.rglob("*")
-            if path.is_file()
+            path.relative_to(refs).as_posix(): _commit_in(path) for path in refs.rglob("*") if path.is_file()
         }
     except (OSError, ValueError):
         return {}
     commits = {name: path for name, path in commits.items() if is_model(path)}
     return commits | {name: commits[commit] for name, commit in named.items() if commit in commits}
+
+
+def _commit_in(ref: Path) -> str:
+    """The commit that a branch or a tag refers to: a short line, and not all of a longer file is read."""
+    with ref.open("rb") as file:
+        return file.read(_LONGEST_REF).decode(errors="replace").strip()
 
 
 def _listed(names: list[str]) -> str:

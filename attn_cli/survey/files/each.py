@@ -10,7 +10,7 @@ import numpy as np
 
 from attn_cli.arrow import parquet_library
 from attn_cli.record import record
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import printable, text_cell
 from attn_cli.survey.merging import MeasuredDocument
 from attn_cli.survey.records import Layout
 from attn_cli.vocabulary import Metric
@@ -71,7 +71,7 @@ def _write_csv(file: BinaryIO, names: Sequence[str], lines: Iterable[list[Any]])
     text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(lines)
+    writer.writerows([text_cell(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
     text.flush()
     text.detach()
 
