@@ -6,6 +6,7 @@ Python side, one idea each:
 - `payload.py` the lines of all heads, compressed by threads while the next layer runs;
 - `document.py` the metadata, as one JSON object; `table.py` one head for readers without scripts;
 - `script.py` the modules of `script/` as one inline script, in the order of their imports;
+  `compact.py` leaves out what only their readers need;
 - `writing.py` the template, the style sheet, the script with its hash, and both data blocks as one file.
 
 The page's data are two blocks. `<script type="application/json" id="about">` is the object of
@@ -31,8 +32,8 @@ Of a long text a cell is the largest weight of a block of `kind.cells` queries a
 
 Modules of the page, in `script/`; those further down import only those above them:
 
-Each becomes a function that returns its exports, so that names of modules cannot collide; `main.js` gives
-the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and
+Each becomes a function that returns its exports to those after it: other names cannot collide. `main.js`
+gives the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and
 `attn.change(part)`.
 
 - `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
