@@ -19,13 +19,71 @@ _ENDS = re.compile(r"""[\w$)\]}"'`/][\w$(\[{"'`/+-]""")
 _PARTS = re.compile(r"[\w$]{2}|\+\+|--|//")
 
 
+_ARROW = re.compile(r"(?<![\w$])\(([\w$]+)\)=>")
+"""An arrow function with one parameter, which needs no brackets."""
+
+_STATEMENTS = {"function", "async", "const", "let", "class", "for", "if", "return", "try"}
+"""What cannot go on with what a brace closed, so that no line end is needed between them."""
+
+_MARK = re.compile(r"[(\[{]|[)\]}]|;const\b|;|(?<![.\w$])const\b")
+
+
 def for_machines(source: str) -> str:
-    """A script without comments, and without the spaces and line ends that only readers need."""
+    """A script without what only readers need; constants that follow each other are one statement."""
+    return _with_joined_constants(_without_gaps(source))
+
+
+def _without_gaps(source: str) -> str:
     written, before = list[str](), ""
     for gap, token in tokens(source):
-        written += [_kept(gap, before + token[0]) if gap else "", token]
+        ends = before == "}" and token in _STATEMENTS
+        written += [_kept(gap, before + token[0]) if gap and not ends else "", token]
         before = token[-1]
     return "".join(written)
+
+
+def _with_joined_constants(script: str) -> str:
+    """`const a=1;const b=2;` as `const a=1,b=2;`."""
+    written, statements = [""], _Statements()
+    for gap, token in tokens(script):
+        kept = "" if gap == " " and written[-1].endswith(",") else gap
+        statements.are_constants[-1] &= gap != "\n"
+        is_text = len(token) > 1 and token[0] in "\"'`}/"
+        if token[0] == "}":  # the last statement of a block ends with it: none is empty
+            written[-1] = written[-1].removesuffix(";")
+        written += [kept, statements.text(token) if is_text else statements.code(token)]
+    return "".join(written)
+
+
+class _Statements:
+    """Whether the statement in each open bracket is one of constants."""
+
+    def __init__(self) -> None:
+        self.are_constants = [False]
+
+    def text(self, token: str) -> str:
+        """A template opens a bracket where an expression begins, and closes it after that."""
+        if token[0] == "}":
+            self.are_constants.pop()
+        if token.endswith("${"):
+            self.are_constants.append(False)
+        return token
+
+    def code(self, token: str) -> str:
+        """The code, with a comma for what would begin another statement of constants."""
+        return _MARK.sub(self._after, _ARROW.sub(r"\1=>", token))
+
+    def _after(self, found: re.Match[str]) -> str:
+        mark = found[0]
+        if mark in "([{":
+            self.are_constants.append(False)
+        elif mark in ")]}":
+            self.are_constants.pop()
+        elif mark == ";const" and self.are_constants[-1]:
+            return ","
+        else:
+            self.are_constants[-1] = mark.endswith("const")
+        return mark
 
 
 def _kept(gap: str, beside: str) -> str:

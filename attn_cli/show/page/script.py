@@ -6,17 +6,18 @@ from importlib.resources import files
 
 from attn_cli.show.page.compact import for_machines
 
-_IMPORT = r'^import \{([^}]*)\} from "\.[./a-z_]*/([a-z_]+)\.js";\n'
-_EXPORT = r"^export (?=(?:async )?(?:const|function|class) (\w+))"
+_IMPORT = r'^import (?:\{([^}]*)\} from )?"\.[./a-z_]*/([a-z_]+)\.js";\n'
+_EXPORT = r"^export (?=(?:async )?(?:const|function) )"
+_NAMES = r"^(?:export )?(?:(?:async )?function|const|let|class) (\w+|\[[^\]]*\]|\{[^}]*\})"
 
 _FIRST = "main"
 
 
 def whole_script() -> str:
-    """Every module that `main.js` needs, each once, after those that it imports."""
+    """Every module that `main.js` needs, each once, after those that it imports, in one scope."""
     sources = _sources()
     needed = {name: {module for _, module in _imports(source)} for name, source in sources.items()}
-    return "\n".join(_as_function(sources[name]) for name in TopologicalSorter(needed).static_order())
+    return for_machines("".join(_body(sources[name]) for name in TopologicalSorter(needed).static_order()))
 
 
 def _sources() -> dict[str, str]:
@@ -43,13 +44,10 @@ def _imports(source: str) -> list[tuple[str, str]]:
     return re.findall(_IMPORT, source, re.MULTILINE)
 
 
-def exported(source: str) -> list[str]:
-    """The names that a module exports: no two modules export the same."""
-    return re.findall(_EXPORT, source, re.MULTILINE)
+def names_of(source: str) -> list[str]:
+    """The names of a module, exported or its own: no other module has the same, for all share one scope."""
+    return [name for names in re.findall(_NAMES, source, re.MULTILINE) for name in re.findall(r"\w+", names)]
 
 
-def _as_function(source: str) -> str:
-    """The module as a function that returns its exports to those that follow: other names stay its own."""
-    body = re.sub(_EXPORT, "", re.sub(_IMPORT, "", source, flags=re.MULTILINE), flags=re.MULTILINE)
-    names = ",".join(exported(source))
-    return f"const{{{names}}}=(()=>{{{for_machines(body)}return{{{names}}}}})();"
+def _body(source: str) -> str:
+    return re.sub(f"{_IMPORT}|{_EXPORT}", "", source, flags=re.MULTILINE)
