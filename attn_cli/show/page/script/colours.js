@@ -1,6 +1,6 @@
 // From a number to a colour: one hue from paper to ink, two for numbers with signs, in light and dark.
 import { about, abs, clamp, floor, max, min, on, range } from "./page.js";
-import { state } from "./state.js";
+import { onChange, state } from "./state.js";
 
 const RAMPS = {
   light: "ffffff d6e6f4 8bb8dc 3578b6 0d386e",
@@ -15,6 +15,8 @@ const tables = {};
 let isPrinted = false;
 
 export const themeOf = () => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
+
+onChange(() => (document.documentElement.dataset.theme = themeOf())); // before views read the colours of the style sheet
 
 /** Draw again when the system turns light or dark, and on white paper while the page is printed. */
 export function onTheme(draw) {

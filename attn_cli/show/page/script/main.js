@@ -1,8 +1,8 @@
 // Starts the page: views register themselves, then the address says what they show.
 import { about, on } from "./page.js";
 import { headAt } from "./heads.js";
-import { change, drawAll, onChange, readAddress, state } from "./state.js";
-import { onTheme, themeOf } from "./colours.js";
+import { change, drawAll, readAddress, state } from "./state.js";
+import { onTheme } from "./colours.js";
 import { headsShown } from "./shown.js";
 import "./views/overview.js";
 import "./views/readout.js";
@@ -17,7 +17,6 @@ import { cellAt } from "./views/cell.js";
 import { startCommand } from "./command.js";
 import { startKeys } from "./keys.js";
 
-onChange(() => (document.documentElement.dataset.theme = themeOf()));
 onTheme(drawAll);
 for (const start of [startControls, startSave, startCommand, startKeys]) start();
 on(window, "hashchange", readAddress);
