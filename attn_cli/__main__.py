@@ -5,19 +5,25 @@ import gc
 import os
 import sys
 
-from attn_cli.interrupts import STATUS, ignore, interrupted, leave, listen
+from attn_cli.interrupts import ignore, interrupted, is_of_signal, leave, listen
 
 _CANNOT = 1
 _ALLOCATIONS = 100_000  # between two searches for cycles: with Python's 700 they take 0.01 s of the start
+_STDERR = 2
+_FILES = (23, 24)  # ENFILE, EMFILE
+_OF_MEMORY = (MemoryError, RuntimeError, SystemError)  # no memory for a thread, or for an exception itself
+_SIGNS_OF_MEMORY = ("alloc", "map segment", "can't load unicodedata")
 
 
 def main() -> None:
-    """Run `attn`; an interruption while its modules are imported is no traceback either."""
+    """Run `attn`; neither an interruption nor a limit that keeps modules from loading is a traceback."""
     gc.set_threshold(_ALLOCATIONS)
     try:
         _start()
     except KeyboardInterrupt:
         interrupted()
+    except Exception as error:  # noqa: BLE001  libraries raise anything when they are loaded in too little memory
+        _give_up(error)
     finally:
         gc.freeze()  # what is left is not searched for cycles on the way out: 0.1 s after a picture
 
@@ -32,11 +38,30 @@ def _start() -> None:
 
         start()
     except SystemExit as ended:
-        if ended.code == STATUS:
+        if is_of_signal(ended.code):
             leave()
         ignore()
         _end(ended.code)
         raise
+
+
+def _give_up(error: Exception) -> None:
+    """End the process with two lines: attn itself cannot be loaded, or not even report an error."""
+    if os.environ.get("ATTN_DEBUG"):
+        raise error
+    if isinstance(error, OSError) and error.errno in _FILES:
+        said = "attn: too many open files\ntry: a higher limit: ulimit -n 256\n"
+    elif isinstance(error, _OF_MEMORY) or any(sign in str(error) for sign in _SIGNS_OF_MEMORY):
+        said = "attn: not enough memory\ntry: close other programs, or a higher limit: ulimit -v unlimited\n"
+    else:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        said = (
+            f"attn: attn cannot be loaded: {what}\ntry: install it again; ATTN_DEBUG=1 shows the traceback\n"
+        )
+    try:
+        os.write(_STDERR, said.encode("ascii", "backslashreplace"))
+    finally:
+        os._exit(_CANNOT)
 
 
 def _restart_in_utf8() -> None:

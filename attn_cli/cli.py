@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
@@ -16,7 +17,7 @@ from typer.core import TyperCommand
 from attn_cli import __version__
 from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
 from attn_cli.safe_text import without_credentials
 
@@ -31,6 +32,7 @@ _READ_ON = (
     "`attn COMMAND --help` explains each command with examples: `attn inspect --help` the steps, "
     "`attn heads --help` the metrics. README.md shows how to read the tables."
 )
+_SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")  # that typer completes for
 _COMMANDS = {
     "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head.", _LOOK),
     "explain": ("explain_weight", "Explain one weight: every digit, from the input to the output.", _LOOK),
@@ -39,6 +41,11 @@ _COMMANDS = {
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
     "report": ("write_page", "Write one interactive page with every weight of every head.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
+    "survey": (
+        "survey_heads",
+        "Measure every head on many documents, and say how sure the means are.",
+        _LOOK,
+    ),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
     "verify": ("verify_model", "Check the numbers against Hugging Face's eager attention.", _CHECK),
@@ -141,7 +148,7 @@ def main() -> None:
     # spinning took more than half of their time, and on idle cores it saves 2 %. OpenMP reads it when loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     world = World.real()  # lives as long as this frame, until the process ends
-    if "_ATTN_COMPLETE" in os.environ:  # shell completion
+    if os.environ.get("_ATTN_COMPLETE"):  # shell completion
         sys.exit(_completed(world))
     sys.exit(run(sys.argv[1:], world))
 
@@ -149,15 +156,28 @@ def main() -> None:
 def _completed(world: World) -> int:
     """Let typer complete a command line; returns the exit status."""
     try:
+        _check_completion(world.environment["_ATTN_COMPLETE"])
         typer.main.get_command(app).main(prog_name="attn")
-    except OSError as error:
+    except BrokenPipeError:
         world.drop_result()
-        if isinstance(error, BrokenPipeError):
-            return 0
-        problem, hint, status = _explained(error, ())
+    except Exception as error:  # noqa: BLE001  typer reads what the shell says without checking it
+        is_request = isinstance(error, LookupError | ValueError)
+        problem, hint, status = _explained(_bad_request("its words") if is_request else error, ())
         world.complain(problem, hint)
         return status
     return 0
+
+
+def _check_completion(request: str) -> None:
+    """Raise `UsageError` if no shell asks for completion in this way."""
+    task, _, shell = request.partition("_")
+    if task not in {"source", "complete"} or shell not in _SHELLS:
+        raise _bad_request(f"_ATTN_COMPLETE={request}")
+
+
+def _bad_request(what: str) -> UsageError:
+    hint = f"_ATTN_COMPLETE=source_SHELL attn, with SHELL one of {', '.join(_SHELLS)}"
+    return UsageError(f"the request for shell completion is not understood: {what}", hint)
 
 
 def run(arguments: Sequence[str], world: World) -> int:
@@ -171,8 +191,13 @@ def run(arguments: Sequence[str], world: World) -> int:
 
 
 def _run(arguments: Sequence[str], world: World) -> int:
+    began = time.monotonic()
     try:
         status = _called(arguments, world)
+        if "attn_cli.mapped_files" in sys.modules:  # weights were read
+            from attn_cli.mapped_files import check_unchanged, mapped_since
+
+            check_unchanged(mapped_since(began))
         world.finish()
     except BrokenPipeError:  # the reader closed the pipe
         world.drop_result()
@@ -195,8 +220,9 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, _UsageProblem):
         return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
     if _is_short_of_memory(error):
-        smaller = ", or --batch or --context" if "train" in arguments else ""
-        return "not enough memory", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
+        return _memory_ended(arguments)
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "too many open files", "a higher limit: ulimit -n 256", _CANNOT
     if isinstance(error, OSError):
         return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
     problem = f"internal error in attn: {type(error).__name__}: {error}"
@@ -205,6 +231,11 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
         "please report it with the traceback that ATTN_DEBUG=1 shows",
         _CANNOT,
     )
+
+
+def _memory_ended(arguments: Sequence[str]) -> tuple[str, str, int]:
+    smaller = ", or --batch or --context" if "train" in arguments else ""
+    return "not enough memory", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
 
 
 def _is_short_of_memory(error: Exception) -> bool:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from attn_cli.errors import AttnError
-from attn_cli.safe_text import LEFT_TO_RIGHT, in_order, printable, text_encoding
+from attn_cli.safe_text import LEFT_TO_RIGHT, condensed, in_order, printable, text_encoding
 from attn_cli.vocabulary import Theme
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 _LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours: white and the bright ones
+
+_MOST = 10_000  # columns or lines of a terminal
+_DIGITS = 9  # of a number that may be a size
 
 LARGEST_TEXT = 16_000_000
 """Bytes of a text that a command reads; a larger file, or an endless pipe, is refused."""
@@ -49,8 +52,8 @@ class World:
     @property
     def width(self) -> int:
         """The terminal's columns, without using `screen`: the help need not import Rich."""
-        columns = self.environment.get("COLUMNS", "")
-        return int(columns) if columns.isdecimal() and int(columns) else get_terminal_size().columns
+        columns = _size(self.environment.get("COLUMNS"))
+        return columns or min(get_terminal_size().columns, _MOST)
 
     @cached_property
     def screen(self) -> "Console":
@@ -81,9 +84,9 @@ class World:
             def on_broken_pipe(self) -> None:
                 raise BrokenPipeError
 
-        environment = dict(self.environment)
-        if environment.get("COLUMNS") == "0":  # set by programs that do not know the width
-            del environment["COLUMNS"]
+        sizes = {name: _size(self.environment.get(name)) for name in ("COLUMNS", "LINES")}
+        environment = {name: word for name, word in self.environment.items() if name not in sizes}
+        environment |= {name: str(size) for name, size in sizes.items() if size}
         return Screen(
             file=stream,
             highlight=False,
@@ -104,19 +107,19 @@ class World:
     def note(self, text: str) -> None:
         """Add a remark: one line on standard error after the result, unless --quiet is given."""
         if not self.is_quiet:
-            self.remarks.append(text)
+            self.remarks.append(condensed(text))
 
     def fact(self, text: str) -> None:
         """Report an event, such as a file written, at once: one line on standard error, unless --quiet."""
         if not self.is_quiet:
             self.stdout.flush()
-            self._to_stderr(self._filled(printable(text)))
+            self._to_stderr(self._filled(_visible(text)))
 
     def finish(self) -> None:
         """Flush the result, then print the remarks; not called after an error."""
         self.stdout.flush()
         for remark in self.remarks:
-            self._to_stderr(self._filled(printable(remark)))
+            self._to_stderr(self._filled(_visible(remark)))
         self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
@@ -128,8 +131,8 @@ class World:
             self.stdout.flush()
         except OSError:  # the error may be a full disk
             self.drop_result()
-        self._to_stderr(self._filled(f"attn: {printable(problem)}"))
-        self._to_stderr(f"try: {printable(hint)}")
+        self._to_stderr(self._filled(f"attn: {_visible(problem)}"))
+        self._to_stderr(f"try: {_visible(hint)}")
 
     def drop_result(self) -> None:
         """Write what is left of the result to the null device: the interpreter tries again as it exits."""
@@ -172,6 +175,14 @@ class World:
         except (OSError, ValueError):  # no descriptor, or one that cannot be polled: read it instead
             return True
 
+    def stream(self) -> io.BufferedReader:
+        """Standard input as bytes, to be read piece by piece; the end of what has come is not its end."""
+        if not hasattr(self.stdin, "buffer"):
+            return io.BufferedReader(io.BytesIO(self.stdin.read().encode("utf-8", "surrogateescape")))
+        if not _returns_early(self.stdin):
+            return cast("io.BufferedReader", self.stdin.buffer)
+        return io.BufferedReader(_Patient(self))
+
     def _bytes(self, name: str) -> bytes:
         if not hasattr(self.stdin, "buffer"):
             return self.stdin.read().encode("utf-8", "surrogateescape")
@@ -207,6 +218,37 @@ class World:
         except OSError as error:  # there is no place left to say so
             self.is_unheard |= not isinstance(error, BrokenPipeError)
             _silence(self.stderr)
+
+
+class _Patient(io.RawIOBase):
+    """Standard input that is shared with a program which made it return at once; this waits for more."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """The number of bytes that were put into `target`; 0: the end."""
+        raw = cast("io.BufferedReader", self._world.stdin.buffer).raw
+        while (count := raw.readinto(target)) is None:
+            self._world.has_input(None)
+        return int(count)
+
+
+def _visible(sentence: str) -> str:
+    """A sentence for standard error: harmless, and not longer than a few lines."""
+    return condensed(printable(condensed(sentence)))
+
+
+def _size(word: str | None) -> int:
+    """The columns or lines that an environment variable says; 0 if it says none, as if it were not set.
+
+    Programs that do not know the width set it to 0.
+    """
+    is_number = word is not None and word.isdecimal() and len(word) <= _DIGITS
+    return min(int(word), _MOST) if word is not None and is_number else 0
 
 
 def _silence(stream: TextIO) -> None:

@@ -1,5 +1,7 @@
 """Errors: each has a sentence on what is wrong, a hint on what to try, and an exit status."""
 
+from attn_cli.safe_text import condensed
+
 _REPORT = "do not trust these numbers; please report it with the name of the model"
 
 
@@ -9,6 +11,7 @@ class AttnError(Exception):
     status = 1
 
     def __init__(self, problem: str, hint: str) -> None:
+        problem, hint = condensed(problem), condensed(hint)
         super().__init__(problem, hint)  # both: an exception is pickled by its arguments
         self.problem = problem
         self.hint = hint

@@ -30,6 +30,10 @@ LONGEST_LABEL = 200
 _KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
+_LONGEST_WORD = 320  # characters of a sentence: paths in a cache have 200, names of files up to 255
+_LONGEST_SENTENCE = 600
+_CUT = "…"
+
 _IN_ADDRESS = r"//(?:\S*|[^/\n]*)@"  # the user and the password of a URL
 _IN_ADDRESS_ALONE = r"(?<![\w/])[\w.~%+\-]+:[^\s/]+@"  # without the scheme before them
 _IN_HEADER = r"(?i)\b(bearer|basic)\s+[^\s'\"]+"
@@ -70,6 +74,23 @@ def _with_few_marks(text: str) -> str:
         elif marks == MOST_MARKS + 1:
             kept.append("…")
     return "".join(kept)
+
+
+def condensed(sentence: str) -> str:
+    """A sentence for the user: of a word, or of all of it, that is too long, the beginning and the end.
+
+    What comes from outside has any length: a type in a configuration, a name in an index.
+    """
+    if len(sentence) <= _LONGEST_WORD:
+        return sentence
+    words = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _cut(word.group(), 80), sentence)
+    return words if len(words) <= _LONGEST_SENTENCE else _cut(words, _LONGEST_SENTENCE)
+
+
+def _cut(text: str, most: int) -> str:
+    """The first two thirds and the last of `most` characters."""
+    end = most // 3
+    return f"{text[: most - end - len(_CUT)]}{_CUT}{text[-end:]}"
 
 
 def without_credentials(message: str) -> str:

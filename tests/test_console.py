@@ -358,3 +358,39 @@ def test_a_text_is_given_once() -> None:
 @pytest.mark.parametrize(("text", "short"), [("abc", "abc"), ("abcdef", "abc…")])
 def test_a_long_text_is_truncated(text: str, short: str) -> None:
     assert shortened(text, 4) == short
+
+
+ODD_SIZES = ("9" * 21, "9" * 5000, "-1", "x", "", "0", "²", "1e3", " 7")
+
+
+@pytest.mark.parametrize("size", ODD_SIZES)
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+@pytest.mark.parametrize("command", [("inspect", "x"), ("heads", "x"), ("--help",), ("inspect", "--help")])
+def test_a_size_of_the_terminal_that_is_none_is_ignored(
+    name: str, size: str, command: tuple[str, ...]
+) -> None:
+    answer = attn(*command, **{name: size})
+    assert (answer.status, "internal" in answer.err) == (0, False)
+
+
+@pytest.mark.parametrize(("size", "width"), [("40", 40), ("10001", 10_000), ("999999999", 10_000)])
+def test_a_terminal_is_as_wide_as_it_says_up_to_a_limit(size: str, width: int) -> None:
+    here = world(COLUMNS=size)
+    assert (here.width, here.screen.width) == (width, width)
+
+
+def test_a_file_that_may_not_be_read_is_no_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("the cat")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # a superuser may read any file
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    answer = attn("inspect", "--file", tmp_path / "text")
+    assert (answer.status, answer.err.splitlines()) == (
+        1,
+        [f"attn: {tmp_path}/text cannot be read: Permission denied", "try: check the path after --file"],
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from attn_cli.errors import AttnError
 from tests.support.worlds import attn, refused
 
 WORDS = 'a text with words, for example "The cat sat on the mat"'
@@ -421,3 +422,33 @@ def test_damage_in_a_later_layer_does_not_affect_an_earlier_one(place: Path) -> 
     shutil.copytree(place / "bert", place / "m")
     tensors(lambda weights: weights.pop(QUERY))(place / "m")
     assert attn("inspect", "the cat", "-m", "m", "-l", "0").status == 0
+
+
+LONG = "x" * 10**6
+
+
+@pytest.mark.parametrize(
+    "config", ['{"model_type": "%s"}', '{"%s": 1, "model_type": 3}', '{"architectures": ["%s"]}']
+)
+def test_a_value_of_a_megabyte_does_not_fill_the_screen(config: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config % LONG)
+    answer = attn("inspect", "x", "-m", tmp_path)
+    assert answer.status == 1
+    assert len(answer.err.splitlines()) == 2
+    assert len(answer.err) < 1300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["inspect", "x", "-m", LONG], ["inspect", "x", "-l", LONG], [LONG], ["heads", "x", f"--{LONG}"]],
+)
+def test_an_argument_of_a_megabyte_does_not_fill_the_screen_either(arguments: list[str]) -> None:
+    answer = attn(*arguments)
+    assert answer.status in {1, 2}
+    assert len(answer.err.splitlines()) == 2
+    assert len(answer.err) < 1300
+
+
+def test_an_error_in_python_is_as_short() -> None:
+    error = AttnError(LONG, LONG)
+    assert len(str(error)) == len(error.hint) == 80

@@ -11,25 +11,28 @@ import pytest
 import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
-GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
+GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling", "arrow", "unfinished"}
 MODELS = {
     *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
     "models.generation",
     "models.predictions",
 }
 FLOORS = {
-    "errors": set[str](),
+    "errors": {"safe_text"},
     "vocabulary": set[str](),
     "safe_text": set[str](),
     "record": set[str](),
     "shares": {"record", "vocabulary"},
     "spelling": set[str](),
+    "arrow": {"errors"},
     "interrupts": set[str](),
+    "unfinished": set[str](),
+    "mapped_files": {"errors", "interrupts", "safe_text"},
     "grid": GROUND,
     "core": GROUND,
     "core.streaming": GROUND | {"core"},
     "answers": GROUND | {"core", "grid"},
-    "models.files": GROUND,
+    "models.files": GROUND | {"mapped_files"},
     "models.generation": GROUND | {"core", "models.files"},
     "models.hf_errors": GROUND,
     "models.tokens": GROUND | {"models.files", "models.hf_errors"},
@@ -42,9 +45,10 @@ FLOORS = {
     "models.predictions": GROUND | {"core"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
-    "models.random_layer": GROUND | MODELS | {"core"},
+    "models.free_memory": GROUND,
+    "models.random_layer": GROUND | MODELS | {"core", "models.free_memory"},
     "models.bridge": GROUND | MODELS | {"core", "models.hf_errors"},
-    "models.native": GROUND | MODELS | {"core", "models.gguf", "models.bridge.reference"},
+    "models.native": GROUND | MODELS | {"core", "mapped_files", "models.gguf", "models.bridge.reference"},
     "models.chosen_tokenizer": GROUND | MODELS | {"models.gguf", "models.hub"},
     "models.open": GROUND
     | MODELS
@@ -56,7 +60,8 @@ FLOORS = {
     "models": set[str](),  # all of its modules have an entry of their own
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
-    "training": GROUND | {"core", "models", "analysis"},
+    "survey": GROUND | {"", "core", "grid", "models", "analysis", "reading"},
+    "training": GROUND | {"core", "interrupts", "mapped_files", "models", "analysis"},
     "show": GROUND | {"answers", "grid"},
     "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
     "console": GROUND,
@@ -72,10 +77,11 @@ FLOORS = {
         "models",
         "analysis",
         "show",
+        "survey",
         "training",
     },
     "arguments": GROUND,
-    "cli": GROUND | {"", "console", "help", "commands", "arguments"},
+    "cli": GROUND | {"", "console", "help", "commands", "arguments", "mapped_files"},
     "__main__": {"cli", "interrupts"},
 }
 

@@ -435,6 +435,118 @@ def test_the_completion_script_calls_attn() -> None:
     assert b"_ATTN_COMPLETE=complete_bash $1" in attn(_ATTN_COMPLETE="source_bash").stdout
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"_ATTN_COMPLETE": "bogus"},
+        {"_ATTN_COMPLETE": "complete_xyz"},
+        {"_ATTN_COMPLETE": "complete_bash"},
+        {"_ATTN_COMPLETE": "complete_bash", "COMP_WORDS": "attn x", "COMP_CWORD": "x"},
+        {"_ATTN_COMPLETE": "source_\x1b[1m"},
+    ],
+)
+def test_a_request_for_completion_that_is_none_says_so(asked: dict[str, str]) -> None:
+    done = attn(stdin=b"", **asked)
+    problem, hint = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert problem.startswith("attn: the request for shell completion is not understood: ")
+    assert hint.startswith("try: _ATTN_COMPLETE=source_SHELL attn")
+    assert problem.isprintable()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell", "pwsh"])
+def test_each_shell_has_a_script(shell: str) -> None:
+    done = attn(_ATTN_COMPLETE=f"source_{shell}")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"attn" in done.stdout
+
+
+def test_completion_offers_no_name_that_a_terminal_obeys(tmp_path: Path) -> None:
+    for name in ("a--\x1b[2Jb", "a--\nb", "a--good"):
+        snapshot = tmp_path / "hub" / f"models--{name}" / "snapshots" / "1"
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+    asked = {"COMP_WORDS": "attn inspect -m a", "COMP_CWORD": "3", "HF_HOME": str(tmp_path)}
+    assert attn(stdin=b"", _ATTN_COMPLETE="complete_bash", **asked).stdout == b"a/good\n"
+
+
+ENDED = """
+import os, signal
+from pathlib import Path
+from attn_cli.__main__ import main
+from attn_cli.show import files
+import attn_cli.cli
+def work():
+    target = Path("x.json")
+    target.write_bytes(b"old")
+    files._AT_ONCE = 1
+    real = memoryview
+    def press(content):
+        assert [path.name for path in Path().iterdir() if path.name.startswith(".attn-")]
+        os.kill(os.getpid(), signal.{name})
+        return real(content)
+    files.memoryview = press
+    {inside}
+    files.write(target, b"newer", force=True)
+attn_cli.cli.main = work
+main()
+"""
+IN_LIBRARY = """import hashlib, threading
+    def stuck(content):
+        threading.Timer(0.2, press, [content]).start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+    files.memoryview = stuck"""
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["pass", IN_LIBRARY],
+    ids=["python", "library"],
+)
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_during_a_write_leaves_the_old_file_alone(
+    name: str, status: int, inside: str, tmp_path: Path
+) -> None:
+    """In the second, the signal comes while a library holds the main thread."""
+    code = ENDED.format(name=name, inside=inside)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"attn: interrupted\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x.json": b"old"}
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_is_ignored_stays_so(name: str) -> None:
+    code = f"""
+import os, signal, attn_cli.cli
+from attn_cli.__main__ import main
+signal.signal(signal.{name}, signal.SIG_IGN)  # as with nohup
+attn_cli.cli.main = lambda: (os.kill(os.getpid(), signal.{name}), print("on"))
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"on\n", b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+@pytest.mark.parametrize(
+    "limit", ["-v 14000", "-v 22000", "-v 30000", "-v 45000", "-v 60000", "-n 5", "-n 6"]
+)
+def test_a_limit_that_is_too_low_is_two_lines(limit: str) -> None:
+    """OpenBLAS says a line of its own above these: see docs/files.md."""
+    done = shell(f"ulimit {limit}; attn inspect 'the cat sat'")
+    lines = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout, len(lines)) == (1, b"", 2)
+    assert lines[0].startswith("attn: ")
+    assert lines[1].startswith("try: ")
+
+
 def attn_in_ascii(*arguments: str | bytes, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run `attn` in a locale without a character beyond ASCII."""
     return attn(*arguments, stdin=stdin, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")

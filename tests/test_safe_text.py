@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.safe_text import in_order, is_right_to_left, label, printable
+from attn_cli.safe_text import condensed, in_order, is_right_to_left, label, printable
 
 CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -108,6 +108,43 @@ def test_other_text_has_no_marks(text: str) -> None:
 def test_a_korean_vowel_or_final_without_a_syllable_stands_on_a_circle(vowel: str) -> None:
     assert label(vowel) == f"\u25cc{vowel}"
     assert label(f"\u1112{vowel}") == f"\u1112{vowel}"
+
+
+LONG = "x" * 10**6
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        LONG,
+        f"the type {LONG} is unknown",
+        "x y " * 10**5,
+        "\x1b" * 10**5,
+        "\U000e0001" * 10**5,
+        f"{LONG} {LONG}",
+    ],
+)
+def test_a_sentence_has_a_bound_whatever_stands_in_it(sentence: str) -> None:
+    short = condensed(printable(condensed(sentence)))
+    assert len(short) <= 600
+    assert "…" in short
+
+
+@pytest.mark.parametrize("length", [320, 321])
+def test_a_word_is_cut_where_no_path_of_a_cache_is_so_long(length: int) -> None:
+    word = "/" + "x" * (length - 2) + "y"
+    cut = condensed(f"{word} does not exist")
+    assert (cut == f"{word} does not exist") == (length == 320)
+    assert cut.startswith("/x")
+    assert cut.endswith("y does not exist")
+
+
+@pytest.mark.parametrize("count", [600, 601])
+def test_a_sentence_keeps_its_beginning_and_its_end(count: int) -> None:
+    sentence = ("no " + "ab " * 200)[: count - 4] + " end"
+    assert (condensed(sentence) == sentence) == (count == 600)
+    assert condensed(sentence).startswith("no ab")
+    assert condensed(sentence).endswith(" end")
 
 
 @pytest.mark.parametrize(

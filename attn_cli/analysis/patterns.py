@@ -92,19 +92,31 @@ def tally_patterns(
     Rows before `first_row` do not count, for example the first half of a text that is repeated; nor do rows
     that are not among the `evidence`, if it is given. `tokens` tell which rows have different tokens.
     """
+    found: dict[Pattern, Tally] = {}
+    for pattern, (values, counted) in counted_rows(measured, first_row, evidence).items():
+        different = count_different(tokens, counted)
+        found[pattern] = Tally(_summed(values, counted), int(counted.sum()), different)
+    return found
+
+
+def counted_rows(
+    measured: "RowMetrics", first_row: int, evidence: EvidenceRows | None
+) -> dict[Pattern, tuple[Matrix, Booleans]]:
+    """For each pattern the weights (H, T) on its tokens, and the rows (T,) that `tally_patterns` counts."""
     rows: dict[Pattern, Booleans] = {
         pattern: measured.eligible[metric]
         for pattern, metric in _METRICS.items()
         if metric in measured.values
     }
     rows[Pattern.BROAD] = _choices(measured) > 1
-    found: dict[Pattern, Tally] = {}
-    for pattern, eligible in rows.items():
-        counted = eligible if evidence is None else eligible & evidence[pattern]
-        counted = counted & measured.are_from(first_row)
-        different = count_different(tokens, counted)
-        found[pattern] = Tally(_summed(_values(measured, pattern), counted), int(counted.sum()), different)
-    return found
+    from_first = measured.are_from(first_row)
+    return {
+        pattern: (
+            _values(measured, pattern),
+            (eligible if evidence is None else eligible & evidence[pattern]) & from_first,
+        )
+        for pattern, eligible in rows.items()
+    }
 
 
 def tally_metric(measured: "RowMetrics", metric: Metric, first_row: int) -> Tally:
@@ -136,7 +148,7 @@ def sort_shares(shares: Iterable[PatternShare]) -> tuple[PatternShare, ...]:
     """The shares that are worth telling: the one that gives the head its name, then the largest first."""
     found = list(shares)
     name = name_pattern({share.pattern: share.share for share in found})
-    told = (share for share in found if share.share >= _least(share.pattern))
+    told = (share for share in found if share.share >= least_share(share.pattern))
     return tuple(sorted(told, key=lambda share: (share.pattern is not name, -share.share)))
 
 
@@ -147,7 +159,7 @@ def name_of(shares: Iterable[PatternShare]) -> PatternShare | None:
     return None if name is None else by_pattern[name]
 
 
-def _least(pattern: Pattern) -> float:
+def least_share(pattern: Pattern) -> float:
     """The least share that is worth telling; an entropy is no weight, so it has another."""
     return _SPREAD if pattern is Pattern.BROAD else _WORTH_TELLING
 

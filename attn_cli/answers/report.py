@@ -4,7 +4,7 @@ H query heads, T queries, S keys; of a long text the rows and columns are blocks
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,17 @@ class ExactHead:
 
 
 @record(frozen=True, slots=True, eq=False)
+class WholeRows:
+    """Rows of a head at every key, in full precision; S keys of the text, not of blocks."""
+
+    layer: int
+    head: int
+    queries: Sequence[int]
+    weights: Weights  # (R, S) NaN where the query may not look
+    sink: Weights | None  # (R,)
+
+
+@record(frozen=True, slots=True, eq=False)
 class ReportedLayer:
     """All heads of one layer."""
 
@@ -81,6 +92,7 @@ class ReportedKind:
     run: Callable[[], Iterator[ReportedLayer]]
     begins_exact: bool  # whether the head to begin with is kept in full precision, if none is chosen
     exact: "Callable[[], Sequence[ExactHead]]"  # the chosen ones, known once the layers have run
+    rows: "Callable[[], Sequence[WholeRows]]"  # those of chosen queries, known then too
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -95,12 +107,13 @@ class ReportedEffects:
 class Report:
     """A text as a model reads it, with all of its attention."""
 
-    model: Mapping[str, object]  # what the JSON object says of the model and of how it ran
+    model: Mapping[str, Any]  # what the JSON object says of the model and of how it ran
+    origin: "Callable[[], Mapping[str, str | None]]"  # where its weights come from; reads all of them
     headline: Sequence[str]
     notes: Sequence[str]  # what to know before trusting the numbers
     remarks: Sequence[str]  # on what the page leaves out
     texts: Sequence[ReportText]
     kinds: Sequence[ReportedKind]
-    effects: ReportedEffects | None  # None: a note says why
+    effects: "Callable[[], tuple[ReportedEffects | None, str]]"  # or why there are none; layers run first
     again: str  # the arguments that name the model and the text, for a shell; empty: none can be shown
     hiding: "Hiding | None" = None  # the keys of the first kind that are hidden to begin with

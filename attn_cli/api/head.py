@@ -1,4 +1,4 @@
-"""One head, from Python: the steps of its computation as NumPy arrays, and a table in a notebook."""
+"""One head, from Python: the steps of its computation as NumPy arrays, and what a notebook shows of it."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,8 +16,6 @@ from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Step
 
 Array = npt.NDArray[Any]
-
-_MOST_ROWS = 40  # of a table in a notebook
 
 
 class ShownHead:
@@ -179,22 +177,12 @@ class ShownHead:
         return head
 
     def _repr_html_(self) -> str:
-        """The weights as a shaded table, in a notebook; of a long text its first rows."""
-        from attn_cli.show.grids import step_grid
-        from attn_cli.show.html_table import html_table
+        """In a notebook: the page of its layer in a frame, or a table of chosen rows and of long texts."""
+        from attn_cli.api.shown import shown_in_notebook
 
-        rows = self._window.rows
-        head = self._first_rows() if len(rows) > _MOST_ROWS else self._with(Step.WEIGHTS)
-        grid = step_grid(self._reading.sides, head, Step.WEIGHTS)
-        return html_table(grid, self._title(), rows_in_all=len(rows))
-
-    @unwarned
-    def _first_rows(self) -> Head:
-        return self._computed(Step.WEIGHTS, replace(self._window, rows=self._window.rows[:_MOST_ROWS]))
-
-    def _title(self) -> str:
-        kind = "" if str(self._reading.kind) == "self" else f" of {self._reading.kind} attention"
-        return f"{self._reading.source.card.name} · weights {self.name}{kind}"
+        first = replace(self._window, rows=self._window.rows[:1])
+        check_heads_fit(self._reading, [(self.layer, self._head)], (Step.WEIGHTS,), first)
+        return shown_in_notebook(self._reading, self._layer, self._head, self._window)
 
     def __repr__(self) -> str:
         size = f"{len(self._window.rows)} × {len(self._window.columns)} tokens"

@@ -22,6 +22,7 @@ from attn_cli.reading.token_selection.select import select_tokens
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.reading.window import Window
 from attn_cli.safe_text import printable
+from attn_cli.vocabulary import Step
 
 Tokens: TypeAlias = str | int | Iterable[int]
 """Which tokens: `"it"`, `"4-7"` or `"special"` as on the command line, or positions."""
@@ -126,6 +127,16 @@ class ModelReading:
             raise UsageError(f"count is {count}, which is not at least 1", "count=5")
         typed = None if rows is None else _as_selection(rows)
         return ModelPredictions(_predict(self._reading, typed, count))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the head that `attn inspect` shows by default, as it shows itself."""
+        from attn_cli.api.shown import shown_in_notebook
+        from attn_cli.reading.default_head import choose_default_head
+
+        reading = self._reading
+        rows = replace(reading.whole, rows=reading.whole.rows[:1])
+        found = choose_default_head(reading, (Step.WEIGHTS,), rows)
+        return shown_in_notebook(reading, found.shown, found.head.head, reading.whole)
 
     def _shown(self, place: Place, window: Window) -> ShownHead:
         layer, head = place

@@ -46,7 +46,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.show.writers import PICTURES, RECORDS, Results
+from attn_cli.show.writers import PICTURES, RECORDS, SURVEYS, Results
 from attn_cli.vocabulary import RANDOM, Metric
 
 if TYPE_CHECKING:
@@ -88,6 +88,23 @@ class NameOptions:
             help="Print the definition of every metric, pattern and distance: formula, rows, source.",
         ),
     ] = False
+
+
+@record(frozen=True, kw_only=True)
+class ResultOptions:
+    """Heads that were measured before."""
+
+    topic = Topic.READ
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="List the heads in a file that attn survey wrote (.parquet, .csv, .json), instead of those "
+            "of a text.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @record(frozen=True, kw_only=True)
@@ -159,6 +176,7 @@ def list_heads(
     world: World,
     *,
     inputs: options.ReadingOptions,
+    survey: ResultOptions,
     listing: ListOptions,
     focus: FocusOptions,
     words: options.Words = False,
@@ -184,6 +202,9 @@ def list_heads(
     With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
     the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
     Patterns are those of whole rows.
+
+    With --from, the heads are those of a file that attn survey wrote: means over many documents with their
+    intervals.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions
@@ -194,11 +215,21 @@ def list_heads(
     from attn_cli.show import files
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
-    targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
+    kinds = RECORDS if survey.results is None else SURVEYS
+    targets = files.targets(out or (), (*PICTURES, *kinds), force=force)
     canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
     request = Request(inputs, compute, listing.metric, head_filter, focus, words, hiding, naming)
+    if survey.results is not None:
+        _check_from(world, request)
+        from attn_cli.commands.surveys.from_file import ListRequest, list_results
+
+        asked = ListRequest(
+            survey.results, inputs, listing, head_filter, picture_options, canvas, as_json, force
+        )
+        list_results(world, asked, targets)
+        return
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -327,6 +358,34 @@ def _check_metrics(request: Request) -> None:
             raise UsageError(problem, "leave out --probe, or another metric")
 
 
+def _check_from(world: World, request: Request) -> None:
+    """Raise `UsageError` if a text, a model or tokens are given with --from, which measures nothing."""
+    inputs, text, source = request.inputs, request.inputs.text, request.inputs.source
+    is_typed = source.model != world.environment.get("ATTN_MODEL", "")
+    given: dict[str, object] = {"TEXT": text.text, "--file": text.file, "--pair": text.pair}
+    given |= {"--target": text.target, "--chat": text.chat or None, "--system": text.system}
+    given |= {"--generate": inputs.generation.generate, "--tokenizer": source.tokenizer}
+    given |= {"--model": source.model or None if is_typed else None, "--revision": source.revision}
+    given |= {"--no-special": source.no_special or None, "--probe": request.naming.probe}
+    given |= _of_tokens(request)
+    for option, value in given.items():
+        if value is not None:
+            problem = f"--from lists heads that were measured before: {option} was given too"
+            raise UsageError(problem, f"leave out --from or {option}")
+
+
+def _of_tokens(request: Request) -> dict[str, object]:
+    """The options that choose or hide tokens, or ask for words."""
+    focus, hiding = request.focus, request.hiding
+    return {
+        "--rows": focus.rows,
+        "--on": focus.on,
+        "--hide": hiding.hide,
+        "--renormalize": hiding.renormalize or None,
+        "--words": request.words or None,
+    }
+
+
 def _check_no_text(text: options.TextOptions) -> None:
     """Raise `UsageError` if a text was given with --probe."""
     given: dict[str, object] = {"TEXT": text.text, "--file": text.file, "--pair": text.pair}
@@ -339,14 +398,7 @@ def _check_no_text(text: options.TextOptions) -> None:
 
 def _check_has_no_tokens(request: Request) -> None:
     """Raise `UsageError` if tokens are chosen or hidden, or words asked for, with --probe: it has no text."""
-    focus, hiding = request.focus, request.hiding
-    given = {
-        "--rows": focus.rows,
-        "--on": focus.on,
-        "--hide": hiding.hide,
-        "--renormalize": hiding.renormalize or None,
-        "--words": request.words or None,
-    }
+    given = _of_tokens(request)
     for option, value in given.items():
         if value is not None:
             problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"

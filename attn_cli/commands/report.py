@@ -42,6 +42,16 @@ class PageOptions:
             show_default=False,
         ),
     ] = None
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            metavar="TOKENS",
+            help="Keep the whole rows of these queries too, at every key and in full precision, of all heads "
+            "or of --heads. Of a long text, whose weights are pooled, nothing else tells them.",
+            show_default=False,
+        ),
+    ] = None
     bits: Annotated[
         int,
         typer.Option(
@@ -84,8 +94,8 @@ def write_page(
 
     Of an encoder-decoder model with a text for the decoder, the page has encoder, decoder and
     cross-attention; --kind selects one of them. If a text is long, the page has the largest weight of each
-    block of tokens, and says so. With --hide, the page begins with these keys hidden; its controls show and
-    hide any of them.
+    block of tokens, and says so; --rows keeps whole rows of chosen queries. With --hide, the page begins with
+    these keys hidden; its controls show and hide any of them.
     """
     if not out:
         raise UsageError("no file was given for the page", "-o page.html")
@@ -103,12 +113,14 @@ def write_page(
     reading = open_reading(world, inputs, compute)
     exact = _exact(world, reading, page.heads)
     hidden = hidden_keys(reading, hiding)
-    note_selections(world, reading, hide=hiding.hide)
+    note_selections(world, reading, rows=page.rows, hide=hiding.hide)
+    rows = _rows(reading, page.rows)
     with measuring(world, "layers") as progress:
         report = report_of(
             reading,
             is_chosen=kind is not None,
             exact=exact,
+            rows=rows,
             hiding=hidden,
             bits=page.bits,
             environment=world.environment,
@@ -152,3 +164,16 @@ def _exact(world: World, reading: "Reading", named: Sequence[str] | None) -> "Se
     from attn_cli.reading.selection import Selection
 
     return selected_places(world, reading, Selection(places=tuple(named))) if named else ()
+
+
+def _rows(reading: "Reading", typed: str | None) -> Sequence[int]:
+    """The queries whose whole rows are kept.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if typed is None:
+        return ()
+    from attn_cli.reading.token_selection.select import select_tokens
+
+    return select_tokens(typed, reading.query_side, "row", "--rows")

@@ -212,6 +212,14 @@ class Attention:
         rows = WrittenRows.of(self.operands.select(heads), self.key_norms(heads), tokens, hiding)
         return with_written(measured, rows, metrics)
 
+    def measured_and_pooled(
+        self, metrics: Collection[Metric], tokens: "KeyTokens", most: int, way: Pool
+    ) -> "tuple[RowMetrics, Pooled]":
+        """Those metrics of all heads that weights tell, and their pooled weights, in one pass."""
+        from attn_cli.core.streaming.row_metrics import measure_and_pool  # as above
+
+        return measure_and_pool(self.operands, metrics, tokens, most, way)
+
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, by default of all heads."""
         return trace(self.operands if heads is None else self.operands.select(heads))
@@ -484,7 +492,7 @@ class MultiHeadAttention:
         check_heads(width, heads, heads)
         draw = np.random.default_rng(seed)
         spread = 1 / math.sqrt(width)
-        weights = draw.normal(0.0, spread, (4, width, width)).astype(np.float32)
+        weights = (draw.normal(0.0, spread, (width, width)).astype(np.float32) for _ in range(4))
         query, key, value, output = (Linear(weight) for weight in weights)
         return cls(query, key, value, output, heads=heads, kv_heads=heads, mask=mask)
 

@@ -9,6 +9,7 @@ from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import Component
+    from attn_cli.core.multihead import Attention
 
 
 class Predictor(Protocol):
@@ -94,6 +95,16 @@ class Attribution(Protocol):
         """The same of each head's keys, layer by layer."""
 
 
+class AttributedRun(Protocol):
+    """A run of all layers that is also seen by others, and what it leads to at one position."""
+
+    def layers(self) -> "Iterator[Attention]":
+        """The attention of each layer, in ascending order, as the layers run; call it once."""
+
+    def attribution(self) -> Attribution:
+        """The logits at the position, split by what wrote them, once all layers have run."""
+
+
 class HeadEffects(Protocol):
     """What the heads of a model do to its predictions of one text."""
 
@@ -118,6 +129,13 @@ class HeadEffects(Protocol):
     @property
     def places(self) -> "Sequence[tuple[Kind, int, int]]":
         """The kind of attention, the layer and the number of each head, layer by layer."""
+
+    def run(self, position: int) -> AttributedRun:
+        """A run of the layers that leads to the logits at a position; they run as they are iterated over.
+
+        Raises:
+            AttnError: logits are no sum of what components write.
+        """
 
     def attribution(self, position: int) -> Attribution:
         """The logits at a position, split by what wrote them; the layers run once.

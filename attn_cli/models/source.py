@@ -285,7 +285,11 @@ class Source(Protocol):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The directory or file of the model, and the directory of the adapter that is merged."""
+        """The directory or file of the model, the directory of its adapter, and that of its tokenizer."""
+
+    @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
 
     def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens of a text, and of a second one if the model takes pairs.
@@ -386,6 +390,9 @@ class Source(Protocol):
 
     def with_backend(self, backend: Backend) -> "Source":
         """The same model, computed by another library; no file is read again."""
+
+    def for_many_texts(self) -> "Source":
+        """The same model, which keeps what it reads and converts for a text until the next one."""
 
 
 def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:

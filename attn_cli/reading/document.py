@@ -4,6 +4,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from attn_cli import __version__
+from attn_cli.models.hub.origin import origin_of
+from attn_cli.models.source import Source
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.reading import Reading
 from attn_cli.vocabulary import Kind
@@ -18,7 +20,7 @@ def describe_reading(reading: Reading) -> dict[str, object]:
     return {
         "schema": 1,
         "attn": __version__,
-        "model": asdict(source.card),
+        "model": asdict(source.card) | origin_of(source.weight_paths).fields(),
         "engine": source.engine,
         "library": source.backend.name,
         "device": source.backend.device,
@@ -31,6 +33,11 @@ def describe_reading(reading: Reading) -> dict[str, object]:
         **_generation(reading),
         **_words(reading),
     }
+
+
+def weights_origin(source: Source) -> dict[str, str | None]:
+    """Where the weights come from; all files are read, unless the hub's cache has their checksums."""
+    return origin_of(source.weight_paths, None).fields()
 
 
 def _token(token: Token) -> dict[str, object]:

@@ -7,11 +7,13 @@ import numpy as np
 
 from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
-from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sink_metric
+from attn_cli.analysis.head_summary import HeadSummary, MeasuredText, summarise_texts, with_sink_metric
 from attn_cli.analysis.patterns import NEEDED, choose_pattern, is_enough, rows_needed
 from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
+from attn_cli.core.streaming.pooling import Pooled
+from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer
@@ -22,7 +24,7 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import as_read, check_finite, run_layers, unwarned
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, Metric, Pattern, Step
+from attn_cli.vocabulary import Kind, Metric, Pattern, Pool, Step
 
 _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 _ENABLED_BY = {
@@ -69,16 +71,28 @@ def measure_heads(
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
 
 
-def measure_layer(reading: Reading, number: int, layer: Layer, heads: Sequence[int]) -> list[HeadSummary]:
-    """The heads of one layer between tokens that has run, as `measure_heads` has them on the whole text."""
-    measured = _Measuring(reading, layer, number, heads, WHOLE_TEXT, is_writing=False).summaries(
-        _unseen, None, names=True
-    )
-    return with_sink_metric(measured, has_sinks=reading.extent.has_sinks)
+def measure_and_pool(
+    reading: Reading, number: int, layer: Layer, most: int, way: Pool
+) -> tuple[list[HeadSummary], Pooled]:
+    """All heads of a layer between tokens that has run, as `measure_heads` has them, with their weights.
 
+    The weights are pooled into at most `most` rows and columns; with as many as tokens they are whole.
 
-def _unseen(done: int, total: int) -> None:
-    """A measurement whose progress is not shown."""
+    Raises:
+        AttnError: a number is not finite.
+    """
+    metrics = tuple(metric for metric in metrics_of_kind(reading.kind) if not metric.is_written)
+    heads, tokens = range(layer.heads), _key_tokens(reading)
+    if layer.opened is None:
+        measured, pooled = layer.measure(heads, metrics, tokens), layer.pooled(heads, most, way)
+    else:
+        measured, pooled = layer.opened.measured_and_pooled(metrics, tokens, most, way)
+    for head, is_finite in zip(heads, measured.are_finite & pooled.are_finite, strict=True):
+        check_finite(bool(is_finite), f"weights of head {number}.{head}")
+    dtype = reading.source.backend.dtype
+    text = _as_text(reading, measured, tokens)
+    summaries = list(summarise_texts([text], reading.kind, number, heads, dtype))
+    return with_sink_metric(summaries, has_sinks=reading.extent.has_sinks), pooled
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -131,14 +145,42 @@ class _Measuring:
         progress: RowProgress | None = None,
         hiding: Hiding | None = None,
     ) -> list[HeadSummary]:
-        kind, tokens = reading.kind, focus.tokens(_key_tokens(reading))
-        whole = as_read(reading, self.attention)
-        attention = whole if focus.rows is None else whole.at(focus.rows)
-        measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
-        for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
-            check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
+        text = measured_text(
+            reading, self.attention, self.number, self.heads, metrics, focus, progress, hiding
+        )
         dtype = reading.source.backend.dtype
-        return list(summarise_heads(measured, kind, self.number, self.heads, tokens, dtype))
+        return list(summarise_texts([text], reading.kind, self.number, self.heads, dtype))
+
+
+def measured_text(
+    reading: Reading,
+    attention: Layer,
+    number: int,
+    heads: Sequence[int],
+    metrics: Sequence[Metric],
+    focus: Focus = WHOLE_TEXT,
+    progress: RowProgress | None = None,
+    hiding: Hiding | None = None,
+) -> MeasuredText:
+    """The metrics of the heads of one layer between tokens, whose number is `number`, on one text.
+
+    For weights on certain tokens the first row does not count, except in cross-attention: it says nothing
+    about where a head looks.
+
+    Raises:
+        AttnError: the weights of a head are not finite numbers.
+    """
+    tokens = focus.tokens(_key_tokens(reading))
+    whole = as_read(reading, attention)
+    chosen = whole if focus.rows is None else whole.at(focus.rows)
+    measured = chosen.measure(heads, metrics, tokens, progress, hiding)
+    for head, is_finite in zip(heads, measured.are_finite, strict=True):
+        check_finite(bool(is_finite), f"weights of head {number}.{head}")
+    return _as_text(reading, measured, tokens)
+
+
+def _as_text(reading: Reading, measured: RowMetrics, tokens: KeyTokens) -> MeasuredText:
+    return MeasuredText(measured, tokens, 0 if reading.kind is Kind.CROSS else 1)
 
 
 @record(frozen=True, slots=True)

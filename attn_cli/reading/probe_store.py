@@ -22,6 +22,7 @@ from attn_cli.models.source import Source
 from attn_cli.reading.selection import Place
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
+from attn_cli.unfinished import temporary
 from attn_cli.vocabulary import Kind, Pattern
 
 _FORMAT = 2  # of the files, and of the way patterns are measured: others are ignored
@@ -95,13 +96,10 @@ def write_probe(
         directory.mkdir(parents=True, exist_ok=True)
         identity = _identity(source, kind)
         path = _path(directory, identity)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
+        with temporary(path.with_suffix(f".{os.getpid()}.partial")) as partial:
             content = {"identity": identity} | _as_json(probe, source, kind)
             partial.write_text(json.dumps(content, allow_nan=False), "utf-8")
             partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
     return None
 

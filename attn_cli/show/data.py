@@ -27,6 +27,9 @@ from attn_cli.vocabulary import Kind, Step
 Values: TypeAlias = npt.NDArray[np.generic]
 Content = TypeVar("Content")
 
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four of full width
+"""What a spreadsheet may take for the beginning of a formula; a tab before it is written as `⇥`."""
+
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
 
 
@@ -81,10 +84,9 @@ def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """The steps of the heads as one long table, with one number per line.
 
     `row` and `column` are positions of tokens, or places of words; the columns of a (T, D) step are its
-    features and have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are
-    unchanged except for control characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets
-    must import the column as text. A learned sink follows the steps of its head as `sink_logit` and
-    `sink_weight`, one column each, and what hidden keys take as `hidden_weight`.
+    features and have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are written
+    by `text_cell`. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column
+    each, and what hidden keys take as `hidden_weight`.
     """
     lines = (line for head in heads for line in _lines_of_head(document, head))
     return csv_table(chain([COLUMNS], lines))
@@ -107,6 +109,15 @@ def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
+
+
+def text_cell(text: str) -> str:
+    """Text from outside as a cell: an apostrophe stands before what a spreadsheet takes for a formula.
+
+    `=1+1` is `'=1+1`, and so that it can be taken away again, `'=1+1` is `''=1+1`.
+    """
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip("'").startswith(_FORMULAS) else shown
 
 
 def _entry(head: Head) -> dict[str, object]:
@@ -281,4 +292,4 @@ def _tokens(document: Mapping[str, object], head: Head, *, of_keys: bool) -> lis
     of_target = head.kind is Kind.DECODER or (head.kind is Kind.CROSS and not of_keys)
     of_words, of_tokens = (f"target_{name}" if of_target else name for name in ("words", "tokens"))
     tokens = cast("Sequence[Mapping[str, str]]", document.get(of_words) or document[of_tokens])
-    return [printable(tokens[position]["text"]) for position in (head.keys if of_keys else head.queries)]
+    return [text_cell(tokens[position]["text"]) for position in (head.keys if of_keys else head.queries)]

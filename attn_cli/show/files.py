@@ -5,10 +5,12 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
 from attn_cli.show.writers import PICTURES, STEPS, either
+from attn_cli.unfinished import temporary
 
 _AT_ONCE = 1 << 24  # bytes
 
@@ -44,13 +46,31 @@ def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> di
         AttnError: a file cannot be written.
     """
     suffixes: dict[Path, str] = {}
+    places: dict[object, Path] = {}
     for path in paths:
-        if path in suffixes:
-            raise UsageError(f"the file is named twice: {_shown(path)}", "leave one of them out")
+        for place in _places(path):
+            first = places.setdefault(place, path)
+            if first is not path:
+                raise _named_twice(first, path)
         suffixes[path] = suffix_of(path, known)
     for path in suffixes:
         check_writable(path, force=force)
     return suffixes
+
+
+def _named_twice(first: Path, path: Path) -> UsageError:
+    names = _shown(path) if first == path else f"{_shown(first)} and {_shown(path)}"
+    return UsageError(f"the file is named twice: {names}", "leave one of them out")
+
+
+def _places(path: Path) -> tuple[object, ...]:
+    """What says that two names are of one file: where links lead, in any case, and the file that is there."""
+    real = os.path.realpath(path)
+    try:
+        state = os.stat(real)  # noqa: PTH116  as in `_target`
+    except OSError:  # nothing is there yet
+        return (real.casefold(),)
+    return real.casefold(), (state.st_dev, state.st_ino)
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -59,6 +79,8 @@ def check_writable(path: Path, *, force: bool) -> None:
         if _is_stream(path):
             return
         target = _target(path)
+        if target.is_symlink():  # `realpath` has followed all others
+            raise AttnError(f"not a file, but a loop of links: {_shown(path)}", "another name")
         _check_directory(target.parent)
         if target.exists() and not target.is_file():
             raise AttnError(f"not a file: {_shown(path)}", "another name")
@@ -80,37 +102,53 @@ def write(path: Path, content: bytes, *, force: bool) -> None:
             _write_whole(_target(path), content, force=force)
 
 
+@contextmanager
+def writing(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, as `write` writes one; it gets its name if the block ends well."""
+    with _explained(path):
+        if _is_stream(path):
+            with suppress(BrokenPipeError), path.open("wb") as file:
+                yield file
+        else:
+            with _whole(_target(path), force=force) as file:
+                yield file
+
+
 def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
+    with _whole(target, force=force) as file:
+        for start in range(0, len(content), _AT_ONCE):  # Ctrl-C takes effect between two of them
+            file.write(memoryview(content)[start : start + _AT_ONCE])
+
+
+@contextmanager
+def _whole(target: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A file under a temporary name, which becomes the target if the block ends well."""
     import secrets  # 0.01 s, and most output is tables
 
-    temporary = target.with_name(f".attn-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
+    with temporary(target.with_name(f".attn-{secrets.token_hex(8)}")) as unnamed:
+        with unnamed.open("xb") as file:
             if force and target.exists():
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # before it has any content
-            for start in range(0, len(content), _AT_ONCE):  # Ctrl-C takes effect between two of them
-                file.write(memoryview(content)[start : start + _AT_ONCE])
+                unnamed.chmod(stat.S_IMODE(target.stat().st_mode))  # before it has any content
+            yield file
         if force:
-            temporary.replace(target)
+            unnamed.replace(target)
         else:
-            _name_unless_taken(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _name_unless_taken(unnamed, target)
 
 
-def _name_unless_taken(temporary: Path, target: Path) -> None:
-    """Give the file `temporary` the name `target`; raises `FileExistsError` if the name is taken."""
+def _name_unless_taken(unnamed: Path, target: Path) -> None:
+    """Give the file `unnamed` the name `target`; raises `FileExistsError` if the name is taken."""
     try:
-        target.hardlink_to(temporary)
+        target.hardlink_to(unnamed)
     except OSError:  # the name is taken; or FAT and some network shares, which have no hard links
-        _claim_and_replace(temporary, target)
+        _claim_and_replace(unnamed, target)
 
 
-def _claim_and_replace(temporary: Path, target: Path) -> None:
+def _claim_and_replace(unnamed: Path, target: Path) -> None:
     """Claim the name with an empty file, which only one writer can do, then replace it with the real one."""
     target.touch(exist_ok=False)
     try:
-        temporary.replace(target)
+        unnamed.replace(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -134,6 +134,18 @@ def _records_csv(answer: Results) -> bytes:
     return as_csv(answer.document)
 
 
+def _survey_csv(answer: Results) -> bytes:
+    from attn_cli.show.survey.tables import as_csv
+
+    return as_csv(answer.document)
+
+
+def _survey_parquet(answer: Results) -> bytes:
+    from attn_cli.show.survey.tables import as_parquet  # pyarrow: 0.1 s
+
+    return as_parquet(answer.document)
+
+
 PICTURES = FileKind({suffix: partial(_picture, suffix=suffix) for suffix in (".png", ".svg", ".pdf")})
 
 STEPS = FileKind(
@@ -146,6 +158,9 @@ COMPARISONS = FileKind({".json": _json, ".npz": _npz, ".safetensors": _safetenso
 
 RECORDS = FileKind({".json": _json, ".npz": _records_npz, ".csv": _records_csv})
 """The metrics of heads: one record per head."""
+
+SURVEYS = FileKind({".parquet": _survey_parquet, ".csv": _survey_csv, ".json": _json})
+"""The metrics of heads over many documents: a row per head and metric."""
 
 EXPLANATIONS = FileKind({".md": _markdown, ".txt": _text, ".json": _page_json})
 """The arithmetic of one weight, as a page or as numbers."""

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from attn_cli.unfinished import temporary
+
 
 @contextmanager
 def written_atomically(target: Path) -> Iterator[Path]:
     """A temporary path beside `target`; the file written there is renamed to `target` once it is complete."""
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)  # a link would be written through
-    yield temporary
-    temporary.replace(target)
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)  # a link would be written through
+    with temporary(part):
+        yield part
+        part.replace(target)

@@ -12,6 +12,7 @@ from types import FrameType
 import torch
 
 from attn_cli.errors import AttnError
+from attn_cli.interrupts import note
 from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
@@ -158,21 +159,30 @@ def _keep_memory() -> None:
 
 @contextmanager
 def _politely_interrupted() -> Iterator[Callable[[], bool]]:
-    """Delay the first Ctrl-C to the end of a step, so that the weights can be saved; not the second."""
+    """Delay the first Ctrl-C or `kill` to the end of a step, so that the state is saved; not the second."""
     pressed: list[int] = []
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def polite(number: int, _frame: FrameType | None) -> None:
+        note(number)
         if pressed:
             raise KeyboardInterrupt
         pressed.append(number)
 
     try:
-        before = signal.signal(signal.SIGINT, note)
+        before = {number: signal.signal(number, polite) for number in _ending()}
         signal.set_wakeup_fd(-1)  # training shuts down cleanly, however long that takes: see `interrupts`
-    except ValueError:  # not the main thread, which alone receives Ctrl-C
+    except ValueError:  # not the main thread, which alone receives signals
         yield lambda: False
         return
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ending() -> list[signal.Signals]:
+    """The signals that end a process, without those that are ignored, as with nohup."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    known = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]

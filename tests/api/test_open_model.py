@@ -1,6 +1,9 @@
 """The library: what Python gets is what the commands print."""
 
+import json
+import re
 import warnings
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -254,7 +257,7 @@ def test_a_notebook_shows_the_weights(reading: ModelReading) -> None:
 
 def test_a_notebook_shows_the_largest_weights_of_a_long_text() -> None:
     head = open_model().read("one two three four five " * 10).head(2, 6)
-    table = _Cells(head._repr_html_())
+    table = _Cells(_table_of(head._repr_html_()))
     total = len(head.query_tokens)
     assert total > 40
     assert f"the 8 largest of {total} weights of each row" in table.caption
@@ -265,10 +268,56 @@ def test_a_notebook_shows_the_largest_weights_of_a_long_text() -> None:
     assert table.rows[39][1].endswith(f"{head.weights[39, best]:.2f}")
 
 
+def _table_of(shown: str) -> str:
+    """The table beside the frame."""
+    return shown[shown.rindex("<table") : shown.rindex("</details>")]
+
+
 def test_hostile_tokens_are_text_in_a_notebook() -> None:
-    page = open_model().read(HOSTILE).head(0, 0)._repr_html_()
-    assert _Cells(page).tags == {"table", "caption", "tr", "td", "th", "bdi"}
-    assert not {"\x1b", "\u202e"} & {*page}
+    shown = open_model().read(HOSTILE).head(0, 0)._repr_html_()
+    assert _Cells(_table_of(shown)).tags == {"table", "caption", "tr", "td", "th", "bdi"}
+    assert not {"\x1b", "\u202e"} & {*shown}
+    assert shown.count("<iframe") == shown.count("</iframe>") == 1
+    assert shown[: shown.index('srcdoc="')].count(">") == 0
+    _, _, rest = shown.partition('srcdoc="')
+    assert rest.partition('"')[2].startswith("></iframe><details>")  # no quote ends the page early
+
+
+def test_a_head_shows_itself_as_a_frame_of_its_layer(reading: ModelReading) -> None:
+    about = _about(reading.head(2, 6)._repr_html_())
+    (kind,) = about["kinds"]
+    assert (kind["layers"], kind["heads"]) == ([2], 8)
+    assert (about["begin"]["layer"], about["begin"]["head"]) == (2, 6)
+
+
+def test_a_reading_shows_the_head_that_inspect_shows(reading: ModelReading) -> None:
+    shown = attn("inspect", TEXT, "--json").document["attention"][0]
+    begin = _about(reading._repr_html_())["begin"]
+    assert (begin["layer"], begin["head"]) == (shown["layer"], shown["head"])
+
+
+def test_a_frame_runs_scripts_and_nothing_else(reading: ModelReading) -> None:
+    shown = reading.head(2, 6)._repr_html_()
+    assert shown.startswith('<iframe sandbox="allow-scripts" title="storybook · weights 2.6" ')
+
+
+@pytest.mark.parametrize("chosen", [{"rows": "0-3"}, {"columns": "0-3"}, {"hide": "first"}])
+def test_chosen_rows_are_a_table_alone(reading: ModelReading, chosen: dict[str, Any]) -> None:
+    assert reading.head(2, 6, **chosen)._repr_html_().startswith("<table")
+
+
+@pytest.mark.parametrize(("tokens", "is_framed"), [(512, True), (513, False)])
+def test_texts_of_up_to_512_tokens_are_framed(tokens: int, is_framed: bool) -> None:
+    shown = open_model("random").read("a " * tokens).head(0, 0)._repr_html_()
+    assert shown.startswith("<iframe") is is_framed
+
+
+def _about(shown: str) -> dict[str, Any]:
+    """The metadata of the page in a frame."""
+    page = unescape(shown)
+    (block,) = re.findall(r'<script type="application/json" id="about">(.*)</script>', page)
+    found: dict[str, Any] = json.loads(block)
+    return found
 
 
 def test_the_library_says_what_its_objects_are(reading: ModelReading) -> None:

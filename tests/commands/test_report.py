@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from attn_cli.models.native.transformer import Block, Transformer
+from attn_cli.models.source import Source
+from attn_cli.reading import free_memory, memory
+from attn_cli.reading.memory import Need, Work
 from attn_cli.reading.report.extent import MOST_CELLS, PageExtent
 from tests.support.readings import reading_of
 from tests.support.worlds import attn, refused
@@ -121,7 +127,7 @@ def test_exact_heads_of_a_pooled_text_are_refused(tmp_path: Path) -> None:
     assert refused(attn(*line)) == (
         1,
         "--heads keeps all steps of 1 head, but this text of 1,025 tokens is too long for that",
-        "leave out --heads",
+        "add --rows for whole rows of them, or leave out --heads",
     )
 
 
@@ -191,6 +197,22 @@ def test_a_full_disk_leaves_no_page(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_page_says_with_which_weights_it_was_made(tmp_path: Path, twins: Path) -> None:
+    page = written(tmp_path / "a.html", TEXT, "-m", twins / "gpt2")
+    checksum = sha256((twins / "gpt2" / "model.safetensors").read_bytes()).hexdigest()
+    assert about(page)["model"]["checksum"] == checksum
+    assert f"Weights: sha256 {checksum}." in page
+
+
+def test_the_page_names_the_commit_of_the_hub(tmp_path: Path, twins: Path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / ("a" * 40)
+    shutil.copytree(twins / "gpt2", snapshot)
+    page = written(tmp_path / "a.html", TEXT, "-m", snapshot)
+    assert about(page)["model"]["revision"] == "a" * 40
+    assert f"Weights: revision {'a' * 40}, sha256 " in page
+    assert "Weights:" not in written(tmp_path / "b.html", TEXT, "-m", "random")
+
+
 @pytest.mark.parametrize("divided", [False, True])
 def test_the_page_begins_with_these_keys_hidden(divided: bool, tmp_path: Path) -> None:
     options = ["--hide", "first,Sam", *(["--renormalize"] if divided else [])]
@@ -226,3 +248,88 @@ def test_words_of_several_tokens_are_listed(tmp_path: Path) -> None:
     (text,) = about(written(tmp_path / "a.html", "an unbelievably small cat"))["texts"]
     assert [word[0] for word in text["words"]] == ["unbelievably"]
     assert "".join(text["labels"][place] for place in text["words"][0][1:]) == "unbelievably"
+
+
+def test_whole_rows_of_all_heads_have_at_most_64_mb(tmp_path: Path) -> None:
+    line = ("report", "a " * 2_000, "-m", "random", "--rows", "all", "-o", tmp_path / "a.html")
+    assert refused(attn(*line)) == (
+        1,
+        "2,000 whole rows of 4 heads are about 80 MB, and a page holds 67 MB",
+        "fewer --rows, or --heads for some heads",
+    )
+    assert attn(*line, "--rows", "0-9", "--force").status == 2
+    assert refused(attn(*line, "--heads", "0.1,0.2,0.3,0.0"))[2] == "fewer --rows"
+
+
+def test_whole_rows_must_exist(tmp_path: Path) -> None:
+    status, problem, _ = refused(attn("report", TEXT, "--rows", "12", "-o", tmp_path / "a.html"))
+    assert (status, problem) == (2, "row 12 does not exist: the text has 12 tokens, numbered 0 to 11")
+
+
+@pytest.mark.parametrize(("options", "heads"), [([], 4), (["--heads", "0.2"], 1)])
+def test_rows_are_those_of_the_chosen_heads(options: list[str], heads: int, tmp_path: Path) -> None:
+    page = written(tmp_path / "a.html", "a b " * 600, "-m", "random", "--rows", "-1,7", *options)
+    found = about(page)
+    assert [row["queries"] for row in found["rows"]] == [[7, 1199]] * heads
+    if options:
+        assert (found["rows"][0]["head"], found["begin"]["head"]) == (2, 2)
+        assert found["begin"]["query"] == 7 // found["kinds"][0]["cells"][0]
+
+
+def test_a_page_that_does_not_fit_into_memory_is_refused_before_a_layer_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a layer runs")
+
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 1e7)
+    monkeypatch.setattr(Transformer, "blocks", never)
+    status, problem, hint = refused(attn("report", "a cat sat. " * 100, "-o", tmp_path / "a.html"))
+    assert (status, hint) == (1, "a shorter text")
+    assert problem.startswith("not enough memory: this needs about 0.1 GB (weights ")
+    assert problem.endswith(", and 0.0 GB are free")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_fits_barely_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = list[float]()
+
+    def measured(source: Source, work: Work) -> Need:
+        asked.append(memory.need(source, work).total)
+        return memory.need(source, work)
+
+    line = ("report", "a cat sat. " * 100)
+    monkeypatch.setattr(
+        "attn_cli.reading.report.layers.check", lambda source, work, _: measured(source, work)
+    )
+    assert attn(*line, "-o", tmp_path / "a.html").status == 0
+    monkeypatch.undo()
+    for room, status in ((0.89, 0), (0.91, 1)):
+        monkeypatch.setattr(free_memory, "free_bytes", lambda _, room=room: max(asked) / room)
+        assert attn(*line, "-o", tmp_path / f"{room}.html").status == status
+
+
+@pytest.mark.parametrize("name", ["missing/a.html", "folder.html", "", "a"])
+def test_a_place_that_cannot_be_written_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    answer = attn("report", TEXT, "-m", "random", "-o", tmp_path / name if name else "")
+    assert answer.status in {1, 2}
+    assert len(answer.err.splitlines()) == 2
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("model", ["gpt2", "bert", "llama"])
+def test_each_layer_runs_once_for_weights_metrics_and_effects(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twins: Path
+) -> None:
+    ran, blocks = list[int](), Transformer.blocks
+
+    def counted(*arguments: Any, **options: Any) -> Iterator[Block]:
+        for block in blocks(*arguments, **options):
+            ran.append(block.layer)
+            yield block
+
+    monkeypatch.setattr(Transformer, "blocks", counted)
+    found = about(written(tmp_path / "a.html", TEXT, "-m", twins / model))
+    assert ran == found["kinds"][0]["layers"]
+    assert ("direct effect" in found["kinds"][0]["metrics"]) is (model != "bert")

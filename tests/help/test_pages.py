@@ -27,6 +27,7 @@ COMMANDS = (
     "models",
     "verify",
     "train",
+    "survey",
 )
 PAGES = ((), *((command,) for command in COMMANDS))
 WIDTHS = (40, 60, 80, 120)

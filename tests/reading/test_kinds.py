@@ -111,6 +111,7 @@ class Translator:
     narrowest_window: SlidingWindow | None = None
     remarks: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    weight_paths: tuple[Path, ...] = ()
     mask_pieces: tuple[str, ...] = ()
 
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
@@ -176,6 +177,9 @@ class Translator:
         raise AssertionError
 
     def with_backend(self, _backend: Backend) -> "Translator":
+        return self
+
+    def for_many_texts(self) -> "Translator":
         return self
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -340,10 +341,40 @@ def test_each_kind_reads_its_own_tokens(kind: Kind, step: Step, rows: str, colum
     assert column(content, "column_token") == (list(columns) * 2 if columns else [""] * 4)
 
 
-@pytest.mark.parametrize("token", ["=1+1", "-2", "@SUM(A1)", " the", 'say "so"', "a,b"])
-def test_a_token_is_left_exactly_as_it_is(token: str) -> None:
+@pytest.mark.parametrize("token", ["the", " the", "'s", "''", 'say "so"', "a,b", "1", "−1", "a=b"])
+def test_a_token_that_is_no_formula_is_left_exactly_as_it_is(token: str) -> None:
     content = data.as_csv(a_document(token, token), [a_head(weights=np.eye(2))])
     assert set(column(content, "row_token")) == {token}
+
+
+FORMULAS = (
+    "=1+1",
+    "+",
+    "-2",
+    "@SUM(A1)",
+    "'=1",
+    "''-",
+    "\uff1dA1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20A",
+    "=cmd|' /C calc'!A0",
+)
+
+
+@pytest.mark.parametrize("token", FORMULAS)
+def test_a_token_is_no_formula_to_a_spreadsheet_and_reads_back_as_itself(token: str) -> None:
+    content = data.as_csv(a_document(token, token), [a_head(weights=-np.eye(2))])
+    for name in ("row_token", "column_token"):
+        (cell,) = set(column(content, name))
+        assert cell == f"'{token}"
+        assert re.sub("^'(?='*[=+@\uff1d\uff0b\uff0d\uff20-])", "", cell) == token  # as docs/files.md says
+    assert set(column(content, "value")) == {"-1.0", "-0.0"}
+
+
+def test_a_tab_before_a_formula_is_spelled_out() -> None:
+    content = data.as_csv(a_document("\t=1", "\r@"), [a_head(context=np.ones((2, 1)))])
+    assert column(content, "row_token") == ["⇥=1", "␍@"]
 
 
 def test_a_control_character_in_a_token_is_spelled_out() -> None:

@@ -40,6 +40,34 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["b.png", "c.png", "A.PNG", "here/../a.png", "d/a.png"])
+def test_one_file_under_two_names_is_wrong_usage(name: str) -> None:
+    """A link, a second hard link, another case, a detour, a link to the directory."""
+    Path("a.png").write_bytes(b"old")
+    Path("b.png").symlink_to("a.png")
+    Path("c.png").hardlink_to("a.png")
+    Path("here").mkdir()
+    Path("d").symlink_to(".")
+    with pytest.raises(UsageError) as caught:
+        files.targets([Path("a.png"), Path(name)], KNOWN, force=True)
+    assert caught.value.problem == f"the file is named twice: a.png and {name}"
+
+
+def test_two_names_of_a_file_that_is_not_there_yet_are_wrong_usage() -> None:
+    Path("b.png").symlink_to("a.png")
+    with pytest.raises(UsageError, match=r"^the file is named twice: a\.png and b\.png$"):
+        files.targets([Path("a.png"), Path("b.png")], KNOWN, force=False)
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("name", ["a.png", "b.png", "c.png"])
+def test_a_loop_of_links_is_refused_before_anything_is_computed(name: str, *, force: bool) -> None:
+    Path("a.png").symlink_to("a.png")
+    Path("b.png").symlink_to("c.png")
+    Path("c.png").symlink_to("b.png")
+    assert refusal(Path(name), force=force) == (f"not a file, but a loop of links: {name}", "another name")
+
+
 def test_the_suffix_names_the_kind_in_either_case() -> None:
     assert files.suffix_of(Path("a.b/out.PNG"), KNOWN) == ".png"
 

@@ -47,6 +47,10 @@ class Sinks:
         """The same: it computes with NumPy."""
         return self
 
+    def for_many_texts(self) -> "Sinks":
+        """The same."""
+        return self
+
 
 def with_sink(attention: Attention, sink: Logits | None) -> Attention:
     """The same attention with these sinks."""

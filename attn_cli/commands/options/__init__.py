@@ -11,6 +11,7 @@ import typer
 
 from attn_cli.help.command import Topic
 from attn_cli.record import record
+from attn_cli.safe_text import printable
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pool, ScaleKind, Step, Theme
 
 MOST_FEATURES = 65536
@@ -24,7 +25,7 @@ def _models(incomplete: str) -> list[str]:
     from attn_cli.models.hub.locate import cached_models
 
     names = [EMBEDDED, RANDOM, *(model.name for model in cached_models(os.environ))]
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and printable(name) == name]
 
 
 KindOption: TypeAlias = Annotated[

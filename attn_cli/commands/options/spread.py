@@ -90,6 +90,7 @@ def _presented(option: _Parameter) -> tuple[TyperArgument | TyperOption, Callabl
         info.param_decls = (info.default, *info.param_decls)
     info.default = ... if option.default is inspect.Parameter.empty else option.default
     info.rich_help_panel = info.rich_help_panel or option.topic
+    info.readable = False  # of a path: opening it says why it cannot be read, which is no wrong usage
     return get_click_param(ParamMeta(name=option.name, annotation=option.annotation.__origin__, default=info))
 
 

@@ -15,6 +15,7 @@ from attn_cli.vocabulary import Metric, Pool
 
 if TYPE_CHECKING:
     from attn_cli.core.hiding import Hiding, Shares
+    from attn_cli.core.streaming.summary import Summary
 
 _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
@@ -72,6 +73,11 @@ def pool(operands: Operands, most: int, way: Pool = Pool.MEAN) -> Pooled:
     from attn_cli.core.streaming.stream import summarise  # only long texts need it: 0.02 s
 
     summary = summarise(operands, (Metric.SINK, Metric.RECEIVED), picture=most, pool=way)
+    return pooled_by(summary, operands, way)
+
+
+def pooled_by(summary: "Summary", operands: Operands, way: Pool) -> Pooled:
+    """The pooled weights that a summary of these operands has, with what sinks take and keys receive."""
     sink = summary.values.get(Metric.SINK)
     ends, looks = to_numpy(summary.logsumexp), to_numpy(summary.visible_keys) > 0
     return Pooled(
@@ -114,8 +120,22 @@ def _visible(operands: Operands, rows: int, columns: int) -> Booleans:
     """(R, C) whether any query of a cell may look at any of its keys."""
     queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
     firsts = np.arange(0, keys, columns)
+    if rows <= _ROWS:
+        together = _ROWS // rows * rows
+        starts = range(0, queries, together)
+        blocks = (range(first, min(first + together, queries)) for first in starts)
+        return np.concatenate([_any_seen(operands, block, rows, firsts) for block in blocks])
     cells = (range(first, min(first + rows, queries)) for first in range(0, queries, rows))
     return np.stack([np.logical_or.reduceat(_visible_keys(operands, cell), firsts) for cell in cells])
+
+
+def _any_seen(operands: Operands, block: range, rows: int, firsts: Integers) -> Booleans:
+    """(n, C) the same of the cells in a block of queries, whose mask is computed at once."""
+    seen = to_numpy(allowed(operands.at(block)))
+    if len(firsts) != seen.shape[-1]:
+        seen = np.logical_or.reduceat(seen, firsts, axis=1)
+    found: Booleans = seen if rows == 1 else np.logical_or.reduceat(seen, np.arange(0, len(block), rows))
+    return found
 
 
 def _visible_keys(operands: Operands, rows: range) -> Booleans:

@@ -22,9 +22,11 @@ from attn_cli.core.streaming.formulas import (
 )
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, measurable_metrics
+from attn_cli.core.streaming.pooling import Pooled, pooled_by
 from attn_cli.core.streaming.stream import RowProgress, summarise
+from attn_cli.core.streaming.summary import Summary
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 _FEW = 1 << 22  # weights of a layer: 32 MB in float64
 
@@ -55,7 +57,23 @@ def measure_operands(
     """The metrics of a layer, in memory that grows with T + S; `progress` is not told of a few rows."""
     if tokens.rows is not None and are_few(operands):
         return measure_traced(operands, metrics, tokens)
-    summary = summarise(operands, metrics, tokens, progress=progress)
+    return _measured(operands, summarise(operands, metrics, tokens, progress=progress), tokens)
+
+
+def measure_and_pool(
+    operands: Operands, metrics: Collection[Metric], tokens: KeyTokens, most: int, way: Pool
+) -> tuple[RowMetrics, Pooled]:
+    """The metrics of a layer, and its weights in at most `most` rows and columns of cells, in one pass.
+
+    The metrics include the weight of a sink and what each key receives: pooled weights have both beside them.
+    With as many cells as tokens the weights are whole, and differ from those of `trace` by rounding.
+    """
+    summary = summarise(operands, metrics, tokens, picture=most, pool=way)
+    return _measured(operands, summary, tokens), pooled_by(summary, operands, way)
+
+
+def _measured(operands: Operands, summary: Summary, tokens: KeyTokens) -> RowMetrics:
+    """What a summary says of each row, with the rows in which it is meaningful."""
     visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
     values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
     results = (ends[:, visible_keys > 0], *values.values())

@@ -168,6 +168,11 @@ class Bridge:
         return tuple(dict.fromkeys(path for path in places if path))
 
     @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.directory,) if self.adapter is None else (self.directory, self.adapter)
+
+    @property
     def trusts_code(self) -> bool:
         """Whether the checkpoint's own Python code may run."""
         return self.request.trusts_code
@@ -336,6 +341,10 @@ class Bridge:
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
+    def for_many_texts(self) -> "Bridge":
+        """Itself: transformers' model is loaded once."""
+        return self
+
     @cached_property
     def config(self) -> Any:
         """The configuration as transformers reads it."""
@@ -475,7 +484,7 @@ class Bridge:
         """
         tokenizer, start = self._splitter.target_tokenizer(), self._start_id()
         tokens = self._fit.checked(tokenizer(text))
-        return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
+        return shift_right(tokens[-1] if start is None else self._fit.start(start, tokenizer), tokens)
 
     def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
         """The tokens of a text as this kind of attention reads them, without special tokens."""

@@ -9,10 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.mapped_files import watch
 from attn_cli.models.files.impostors import START, check_weights
 from attn_cli.record import record
 
 FloatArray = npt.NDArray[np.floating]
+
+_HINTS = {
+    errno.ENOMEM: "free some memory",
+    errno.EMFILE: "a higher limit on open files: ulimit -n 256",
+    errno.ENFILE: "close other programs, which have too many files open",
+}
 
 RELOAD = "download the file again"
 """The hint for a damaged file."""
@@ -46,12 +53,13 @@ def map_file(path: Path) -> mmap.mmap:
     try:
         with path.open("rb") as file:
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            watch(path, file.fileno())
     except FileNotFoundError as error:
         raise AttnError(
             f"{path} does not exist", "a directory that contains the weights as model.safetensors"
         ) from error
     except OSError as error:
-        hint = "free some memory" if error.errno == errno.ENOMEM else "check the file's permissions"
+        hint = _HINTS.get(error.errno or 0, "check the file's permissions")
         raise AttnError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise AttnError(f"{path} is empty", RELOAD) from error

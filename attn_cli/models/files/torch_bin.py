@@ -5,18 +5,18 @@ and others (`bytearray`, `torch.Tensor`) would allocate as much memory as the fi
 the pickle are checked first, which also saves importing PyTorch for a file that is refused.
 """
 
-import io
 import math
 import mmap
 import pickletools
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
@@ -31,6 +31,15 @@ _NEEDED = re.compile(
 )
 
 _OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
+_SHOWN = 120  # characters of an error of PyTorch
+_PICKLE = "data.pkl"
+_LARGEST = 2**24  # bytes of a pickle, or of the list of members: 150 for each tensor
+_LONGEST_LINE = 2**16
+_LONGEST_END = 2**16 + 22  # bytes in which an archive's last record begins
+_FEWEST_STEPS = 20_000  # of a pickle: about 45 build a tensor
+_STEPS_A_MEMBER = 150
+_MOST_STEPS = 400_000  # if nothing says how many tensors there are
+_TOO_LONG = "its pickle is longer than one of tensors"
 _PICKLES = 5  # in files from before PyTorch 1.6: magic number, version, system, tensors, their order
 
 
@@ -44,7 +53,9 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
     import torch  # 1.7 s
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it says to programmers
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise any exception
@@ -97,7 +108,7 @@ def _check_named(path: Path) -> bool:
     is_archive = buffer[:2] == b"PK"
     try:
         with _quietly():
-            for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
+            for name in _named_in_archive(path, buffer) if is_archive else _named_in_file(buffer):
                 if not _NEEDED.fullmatch(name):
                     raise AttnError(f"{path} is refused: it is a pickle that would run {name}", _OPENED)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
@@ -113,24 +124,74 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _named_in_archive(path: Path) -> Iterator[str]:
+def _named_in_archive(path: Path, buffer: mmap.mmap) -> Iterator[str]:
+    _check_directory(buffer)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("its archive is compressed")  # which would allow a zip bomb
+        if sum(entry.file_size for entry in entries) > len(buffer):
+            raise ValueError("the members of its archive are larger than the file")
         for entry in entries:
-            if entry.filename.rpartition("/")[2] == "data.pkl":
-                yield from _named(io.BytesIO(archive.read(entry)))
+            if entry.filename.rpartition("/")[2].casefold() != _PICKLE:  # as PyTorch looks for it
+                continue
+            if entry.file_size > _LARGEST:
+                raise ValueError(_TOO_LONG)
+            yield from _named(_Pickle(archive.read(entry)), _FEWEST_STEPS + _STEPS_A_MEMBER * len(entries))
+
+
+def _check_directory(buffer: mmap.mmap) -> None:
+    """Raise `ValueError` if the archive has more members than any model has tensors in one file.
+
+    Python would make an object of each. The size of the list is in the last record of the archive, and in
+    those of more than 4 GB also in one before it (APPNOTE.TXT 4.3.14 to 4.3.16).
+    """
+    end = buffer.rfind(b"PK\5\6", max(0, len(buffer) - _LONGEST_END))
+    sizes = list(struct.unpack_from("<I", buffer, end + 12)) if 0 <= end <= len(buffer) - 16 else []
+    larger = buffer.rfind(b"PK\6\6", max(0, end - _LONGEST_END), max(end, 0))
+    if sizes == [2**32 - 1] and larger >= 0:
+        sizes = list(struct.unpack_from("<Q", buffer, larger + 40))
+    if any(size > _LARGEST for size in sizes):
+        raise ValueError("its archive has too many members")
 
 
 def _named_in_file(buffer: mmap.mmap) -> Iterator[str]:
+    pickles = _Pickle(buffer)
     for _ in range(_PICKLES):
-        yield from _named(buffer)
+        yield from _named(pickles, _MOST_STEPS)
 
 
-def _named(pickle: Any) -> Iterator[str]:
-    """The names one pickle references; a name assembled on its stack is always refused."""
-    for code, argument, _ in pickletools.genops(pickle):
+class _Pickle:
+    """Reads the beginning of a buffer, as far as pickles of tensors reach."""
+
+    def __init__(self, buffer: bytes | mmap.mmap) -> None:
+        self._buffer, self._place = buffer, 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; raises `ValueError` beyond what a pickle of tensors has."""
+        if size > _LARGEST - self._place:
+            raise ValueError(_TOO_LONG)
+        content = self._buffer[self._place : self._place + size]
+        self._place += len(content)
+        return content
+
+    def readline(self) -> bytes:
+        """The next bytes up to the end of a line."""
+        end = self._buffer.find(b"\n", self._place, self._place + _LONGEST_LINE)
+        if end < 0:
+            raise ValueError("a line of its pickle does not end")
+        return self.read(end + 1 - self._place)
+
+
+def _named(pickle: _Pickle, most: int) -> Iterator[str]:
+    """The names one pickle references; a name assembled on its stack is always refused.
+
+    Raises:
+        ValueError: the pickle has more than `most` steps.
+    """
+    for step, (code, argument, _) in enumerate(pickletools.genops(cast("Any", pickle))):
+        if step > most:
+            raise ValueError(_TOO_LONG)
         if code.name in {"GLOBAL", "INST"}:
             yield str(argument).replace(" ", ".")
         elif code.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}:
@@ -138,4 +199,7 @@ def _named(pickle: Any) -> Iterator[str]:
 
 
 def _damaged(path: Path, error: Exception) -> AttnError:
-    return AttnError(f"{path} is damaged: {str(error).partition(chr(10))[0]}", RELOAD)
+    """The error for a file that cannot be read, with what PyTorch says of it, without what it advises."""
+    said = re.search(r"WeightsUnpickler error: (.*)", str(error))
+    reason = said[1] if said else str(error).partition("\n")[0]
+    return AttnError(f"{path} is damaged: {reason[:_SHOWN]}", RELOAD)

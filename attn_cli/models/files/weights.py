@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config, read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path, joined
+from attn_cli.models.files.safe_paths import LARGEST_INDEX, checked_path, joined
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
@@ -220,6 +220,15 @@ def open_file(path: Path) -> Mapping[str, Tensor]:
     return form.open(path)
 
 
+def weight_files(directory: Path) -> list[Path]:
+    """The files that `open_weights` reads.
+
+    Raises:
+        AttnError: there are none, or a shard is missing.
+    """
+    return _shards(directory)[1]
+
+
 def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
     """The format of the weights in the directory, and their files.
 
@@ -230,7 +239,7 @@ def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
         if (directory / form.whole).exists():
             return form, [checked_path(directory, form.whole)]
         if (directory / form.index).exists():
-            index = checked_path(directory, form.index, LARGEST_TEXT)
+            index = checked_path(directory, form.index, LARGEST_INDEX)
             names = shard_names(index, form)
             lacking = [name for name in names if not joined(directory, name).exists()]
             if lacking:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.core.masks import Rule, narrowed
+from attn_cli.mapped_files import check_unchanged
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
-from attn_cli.models.native.transformer import Inputs, Memory, Transformer
+from attn_cli.models.native.transformer import Inputs, Kept, Memory, Transformer
 from attn_cli.models.source import (
     AttentionModules,
     Card,
@@ -45,6 +46,9 @@ _STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
 """The number formats of NumPy as files name them; such a tensor is used where it is mapped."""
 
 
+_VERY_LONG = 1 << 20  # tokens: rotations that depend on the length of a text differ from those of one token
+
+
 @record(frozen=True)
 class Checkpoint:
     """A `Source` over the files of a model; the weights are opened by `check`, or for the first layer."""
@@ -61,6 +65,7 @@ class Checkpoint:
     place_remarks: tuple[str, ...] = ()  # how the model's name and its type were understood
     overrides: Mapping[str, object] = field(default_factory=dict)  # of what config.json says
     engine: str = "native"
+    kept: Kept | None = None  # what an encoder, or a decoder alone, keeps between texts; None: nothing
 
     @property
     def card(self) -> Card:
@@ -86,6 +91,11 @@ class Checkpoint:
         return tuple(
             dict.fromkeys(path for path in (self.path, self.adapter, self.tokenizer.directory) if path)
         )
+
+    @property
+    def weight_paths(self) -> tuple[Path, ...]:
+        """Those of `paths` whose weights are read."""
+        return (self.path,) if self.adapter is None else (self.path, self.adapter)
 
     @property
     def takes_pairs(self) -> bool:
@@ -158,7 +168,8 @@ class Checkpoint:
         assert decoder is not None, "called only for a model with a decoder"
         assert start is not None, "a decoder has a start token"
         tokenizer = self._splitter.target_tokenizer()
-        return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
+        fit = self._fit(decoder)
+        return shift_right(fit.start(start, tokenizer), fit.checked(tokenizer(text, None)))
 
     def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
         """The tokens of a text as this kind of attention reads them, without special tokens."""
@@ -194,6 +205,8 @@ class Checkpoint:
             AttnError: a file is missing or damaged, or does not match the configuration.
         """
         self._transformer.check()
+        if self.spec.decoder is not None:
+            replace(self._transformer, spec=self.spec.decoder).check()
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
         """The heads with a known pattern, the highest score first; with an adapter they are not known."""
@@ -201,7 +214,10 @@ class Checkpoint:
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
-        return of_layers(self._every_attention(texts, kind), layers)
+        files = {tensor.path for tensor in self.open_weights().tensors.values()}
+        for layer in of_layers(self._every_attention(texts, kind), layers):
+            check_unchanged(files)
+            yield layer
 
     def decomposed_input(
         self, texts: Texts, kind: Kind, layer: int, queries: Sequence[int], keys: Sequence[int]
@@ -350,7 +366,14 @@ class Checkpoint:
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
-        return replace(self, backend=backend)
+        return replace(self, backend=backend, kept=None if self.kept is None else {})
+
+    def for_many_texts(self) -> "Checkpoint":
+        """The same model, which keeps its converted weights, unless they depend on the length of a text."""
+        from attn_cli.models.native.continuation import turns  # few commands read many texts
+
+        changes = turns(self.spec, 1) != turns(self.spec, _VERY_LONG)
+        return self if changes else replace(self, kept={})
 
     def order_sources(self, kind: Kind, layers: int, length: int) -> tuple[OrderSource, ...]:
         """What tells the first `layers` layers of this kind the order of the tokens that the keys are of."""
@@ -385,7 +408,7 @@ class Checkpoint:
         """The attention of one kind, layer by layer; the encoder runs only when cross-attention needs it."""
         model, inputs = self._transformer, _inputs(texts.tokens)
         if kind in {Kind.SELF, Kind.ENCODER}:
-            return model.attentions(inputs)
+            return replace(model, kept=self.kept).attentions(inputs)
         assert self.spec.decoder is not None, "only a model with a decoder has these kinds"
         decoder = replace(model, spec=self.spec.decoder)
         memory = cache(lambda: model.memory(inputs))

@@ -35,7 +35,7 @@ class NativeContinuation:
         self._model, self._head = model, replace(head, model=model)
         self._memory, self._watched = memory, watched
         lengths = (len(self.ids), len(self.ids) + most)
-        self._may_turn = _turns(model.spec, lengths[0]) != _turns(model.spec, lengths[1])
+        self._may_turn = turns(model.spec, lengths[0]) != turns(model.spec, lengths[1])
         self._cache, self._turns = Cache(), self._turns_now()
         self._leaving = self._read(0)
 
@@ -75,7 +75,7 @@ class NativeContinuation:
             kept["self", layer] = replace(kept["self", layer], rotary=spec.rotary(layer, len(self.ids)))
 
     def _turns_now(self) -> "list[tuple[object, ...]] | None":
-        return _turns(self._model.spec, len(self.ids)) if self._may_turn else None
+        return turns(self._model.spec, len(self.ids)) if self._may_turn else None
 
 
 def continued(
@@ -100,7 +100,7 @@ def continued(
     return tuple(new)
 
 
-def _turns(spec: Spec, length: int) -> list[tuple[object, ...]]:
+def turns(spec: Spec, length: int) -> list[tuple[object, ...]]:
     """How each layer rotates the tokens of a text of this length: in some variants it depends on it."""
     return [_identity(spec.rotary(layer, length)) for layer in range(spec.layers)]
 

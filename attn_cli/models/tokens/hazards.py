@@ -37,6 +37,8 @@ def check_growth(inner: Any) -> None:
 
 def has_odd_patterns(content: bytes) -> bool:
     """Whether a `tokenizer.json` has a regular expression that might not end."""
+    if b'"Regex"' not in content:  # a tenth of the time of the search
+        return False
     try:
         return any(is_odd(str(json.loads(found))) for found in re.findall(_IN_FILE, content))
     except ValueError:  # no JSON: the library says so

@@ -5,6 +5,7 @@ from math import isqrt
 
 from attn_cli.errors import AttnError
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.whole_rows import NO_ROWS, RowChoice
 from attn_cli.reading.selection import Place
 from attn_cli.record import record
 
@@ -32,24 +33,31 @@ class PageExtent:
     most: int | None
 
     @classmethod
-    def of(cls, readings: Sequence[Reading], bits: int, exact: Sequence[Place]) -> "PageExtent":
-        """What fits, of these kinds of attention together, with all steps of the `exact` heads.
+    def of(
+        cls, readings: Sequence[Reading], bits: int, exact: Sequence[Place], rows: RowChoice = NO_ROWS
+    ) -> "PageExtent":
+        """What fits, of these kinds of attention together, with whole rows and all steps of `exact` heads.
+
+        If weights are pooled, only the whole rows of exact heads are kept.
 
         Raises:
-            AttnError: the text has too many tokens, or too many heads are exact.
+            AttnError: the text has too many tokens, or too many heads or rows are exact.
         """
         longest = max(max(len(reading.queries), len(reading.keys)) for reading in readings)
         _check_length(longest)
-        room = MOST_BYTES - _check_exact(readings[0], exact)
+        room = MOST_BYTES - rows.size(readings[0], MOST_BYTES)
         is_small = all(len(reading.queries) * len(reading.keys) <= _WHOLE for reading in readings)
-        if is_small and sum(map(_visible, readings)) * _BYTES[bits] <= room:
+        of_steps = 0 if rows.queries and not is_small else _check_exact(readings[0], exact)
+        if is_small and sum(map(_visible, readings)) * _BYTES[bits] + of_steps <= room:
             return cls(None)
-        if exact:
+        if exact and not rows.queries:
             heads = "1 head" if len(exact) == 1 else f"{len(exact)} heads"
             problem = f"--heads keeps all steps of {heads}, but this text of {longest:,} tokens"
-            raise AttnError(f"{problem} is too long for that", "leave out --heads")
+            raise AttnError(
+                f"{problem} is too long for that", "add --rows for whole rows of them, or leave out --heads"
+            )
         count = sum(len(reading.extent.layers) * reading.extent.heads for reading in readings)
-        return cls(min(MOST_CELLS, isqrt(int(room / _BYTES[bits] / count))))
+        return cls(min(MOST_CELLS, isqrt(max(1, int(room / _BYTES[bits] / count)))))
 
     def begins_exact(self, reading: Reading) -> bool:
         """Whether the head to begin with is kept in full precision though nobody chose it: it is small."""

@@ -1,27 +1,24 @@
 """Runs all layers of a reading once: weights, sinks, metrics and patterns of every head."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
-from attn_cli.answers.report import ExactHead, ReportedLayer, Weights
-from attn_cli.core.arrays import to_numpy
+from attn_cli.answers.report import ExactHead, ReportedLayer, Weights, WholeRows
 from attn_cli.reading.default_head import are_special, layers_to_choose_from, sharpness_of
 from attn_cli.reading.known_patterns import KnownPatterns
 from attn_cli.reading.memory import Work, check
-from attn_cli.reading.metrics import measure_layer
+from attn_cli.reading.metrics import measure_and_pool
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.report.whole_rows import NO_ROWS, RowChoice, whole_rows
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import ShownLayer, check_finite, shown_layers, unwarned
+from attn_cli.reading.steps import ShownLayer, shown_layers, unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Pool, Step
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 LayerProgress: TypeAlias = Callable[[int, int], None]
 """Called with the number of layers done and their total."""
 
@@ -34,7 +31,8 @@ STEPS = (
 _OF_A_WEIGHT = tuple(step for step in STEPS if step not in {Step.VALUES, Step.CONTEXT})
 """The steps that lead to a weight."""
 
-_AT_ONCE = 1 << 24  # weights of the heads that are computed together: 64 MB, and several times that meanwhile
+_NUMBERS_OF_PAGE = 0.2  # per weight: three copies of its lines while the page is put together
+_LAYERS_HELD = 5  # whose weights are held at once: while one is computed, others are compressed
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -49,6 +47,15 @@ class ReportRun:
     progress: LayerProgress
     begins_exact: bool
     kept: dict[Place, ExactHead]
+    rows: RowChoice = NO_ROWS
+    kept_rows: list[WholeRows] = field(default_factory=list)
+    layers: Callable[[], Iterator[ShownLayer]] | None = None  # that run for others too; None: only for this
+    only: Sequence[int] | None = None  # the numbers of the layers that are kept; None: all
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The layers that are kept."""
+        return self.reading.extent.layers if self.only is None else self.only
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -64,9 +71,11 @@ class ReportRun:
         """Raise `AttnError` if a layer does not fit into free memory."""
         reading = self.reading
         queries, keys = len(reading.queries), len(reading.keys)
-        heads = min(reading.extent.heads, self._together)
-        held = (0, 0) if self.most is not None else (heads, queries)
-        work = Work(queries, keys, 1 + max(reading.extent.layers), *held, measured=reading.extent.heads)
+        cells = queries * keys if self.most is None else self.most**2
+        of_page = round(_NUMBERS_OF_PAGE * len(self.numbers) * reading.extent.heads * cells)
+        kept = _LAYERS_HELD * reading.extent.heads * cells + of_page
+        kept += len(self.rows.queries) * keys * reading.extent.heads
+        work = Work(queries, keys, 1 + max(reading.extent.layers), kept=kept, measured=reading.extent.heads)
         check(reading.source, work, "a shorter text")
 
     def run(self) -> Iterator[ReportedLayer]:
@@ -75,23 +84,36 @@ class ReportRun:
         Raises:
             AttnError: the weights are damaged, or a number is not finite.
         """
-        numbers = list(self.reading.extent.layers)
-        places = [(number, 0) for number in numbers]
-        for done, shown in enumerate(shown_layers(self.reading, places), start=1):
-            yield self._reported(shown)
-            self.progress(done, len(numbers))
+        layers, done = self._shown(), 0
+        while (reported := self._next(layers)) is not None:
+            yield reported
+            done += 1
+            self.progress(done, len(self.numbers))
+
+    def _shown(self) -> Iterator[ShownLayer]:
+        """The layers with attention weights, as they run."""
+        numbers = self.numbers
+        if self.layers is None:
+            return shown_layers(self.reading, [(number, 0) for number in numbers])
+        return (shown for shown in self.layers() if shown.number in numbers)
 
     @unwarned
+    def _next(self, layers: Iterator[ShownLayer]) -> ReportedLayer | None:
+        """The next layer, which runs now; None: there is none."""
+        shown = next(layers, None)
+        return None if shown is None else self._reported(shown)
+
     def _reported(self, shown: ShownLayer) -> ReportedLayer:
-        heads = range(shown.layer.heads)
         self._keep_exact(shown)
-        weights, mask, sink = self._whole(shown) if self.most is None else self._pooled(shown, self.most)
-        summaries = self._named(measure_layer(self.reading, shown.number, shown.layer, heads))
+        self.kept_rows.extend(whole_rows(shown, self.rows))
+        most = max(len(self.reading.queries), len(self.reading.keys)) if self.most is None else self.most
+        measured, pooled = measure_and_pool(self.reading, shown.number, shown.layer, most, Pool.MAX)
+        summaries, weights = self._named(measured), pooled.weights
         return ReportedLayer(
             shown.number,
             weights,
-            mask,
-            sink,
+            pooled.visible,
+            pooled.sink,
             metrics=[summary.metrics for summary in summaries],
             patterns=[summary.known_for for summary in summaries],
             sharpness=self._sharpness(shown, weights),
@@ -109,23 +131,6 @@ class ReportRun:
 
     def _named(self, heads: list[HeadSummary]) -> list[HeadSummary]:
         return heads if self.known is None else self.known.name(heads)
-
-    def _whole(self, shown: ShownLayer) -> tuple[Weights, Mask, Weights | None]:
-        """(H, T, S) the weights, (T, S) the mask, and (H, T) what sinks take."""
-        rows = range(len(self.reading.queries))
-        heads = range(shown.layer.heads)
-        groups = [heads[first : first + self._together] for first in range(0, len(heads), self._together)]
-        weights = np.concatenate([shown.weights(group, rows) for group in groups])
-        sinks = [shown.weight_of_sink(head, rows) for head in heads]
-        taken = [sink for sink in sinks if sink is not None]
-        return weights, to_numpy(shown.layer.mask), np.stack(taken) if taken else None
-
-    def _pooled(self, shown: ShownLayer, most: int) -> tuple[Weights, Mask, Weights | None]:
-        """The same of blocks of tokens: the largest weight of each."""
-        pooled = shown.layer.pooled(range(shown.layer.heads), most, Pool.MAX)
-        for head, is_finite in enumerate(pooled.are_finite):
-            check_finite(bool(is_finite), f"logits of head {shown.number}.{head}")
-        return pooled.weights, pooled.visible, pooled.sink
 
     def _sharpness(self, shown: ShownLayer, weights: Weights) -> Sequence[float]:
         """How sharp each head is, of the layers from which the head to begin with is chosen."""
@@ -151,8 +156,3 @@ class ReportRun:
     def exact_heads(self) -> list[ExactHead]:
         """The chosen heads, once the layers have run."""
         return [self.kept[place] for place in self.exact]
-
-    @property
-    def _together(self) -> int:
-        """How many heads are computed at once."""
-        return max(1, _AT_ONCE // (len(self.reading.queries) * len(self.reading.keys)))

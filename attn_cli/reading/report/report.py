@@ -1,24 +1,27 @@
 """A text with all of its attention for a page: every kind that the model has, and the head to begin with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
 from attn_cli import __version__
 from attn_cli.analysis.head_filter import parse_head_filter
-from attn_cli.answers.report import Report, ReportedKind, ReportText, ReportWord
+from attn_cli.answers.report import Report, ReportedEffects, ReportedKind, ReportText, ReportWord
 from attn_cli.core.hiding import Hiding
 from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.default_head import best_label
+from attn_cli.reading.document import weights_origin
 from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
 from attn_cli.reading.reading import Reading
-from attn_cli.reading.report.effects import effects_on_next
+from attn_cli.reading.report.effects import NextEffects
 from attn_cli.reading.report.extent import PageExtent
 from attn_cli.reading.report.layers import LayerProgress, ReportRun
+from attn_cli.reading.report.whole_rows import NO_ROWS, RowChoice
 from attn_cli.reading.selection import Place
+from attn_cli.reading.steps import ShownLayer
 from attn_cli.reading.text_weights.pieces import pieces_of
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.reading.words.reading import word_side
@@ -40,6 +43,7 @@ def report_of(
     is_chosen: bool,
     exact: Sequence[Place],
     hiding: Hiding | None,
+    rows: Sequence[int] = (),
     bits: int,
     environment: Mapping[str, str],
     headline: Sequence[str],
@@ -48,21 +52,74 @@ def report_of(
 ) -> Report:
     """The report of a reading; layers run when it is written.
 
-    `exact`: heads of the first kind whose steps are kept in full; `hiding`: the keys of the first kind that
+    `exact`: heads of the first kind whose steps are kept in full, if every weight is; `rows`: queries whose
+    whole rows are, of these heads or else of all; `hiding`: the keys of the first kind that
     are hidden to begin with; `bits`: of each other weight.
 
     Raises:
         AttnError: the text is too long, or a layer does not fit into free memory.
     """
     readings = readings_of(reading, is_chosen=is_chosen)
-    extent = PageExtent.of(readings, bits, exact)
+    chosen = RowChoice(rows, exact or None)
+    extent = PageExtent.of(readings, bits, exact, chosen)
     if hiding is not None and extent.most is not None:
         raise _refuse_hiding(reading)
-    runs = list(_runs(readings, extent, exact, environment, progress))
+    effects = NextEffects(reading)
+    runs = list(_runs(readings, extent, exact, chosen, environment, effects, progress))
     for run in runs:
         run.check_memory()
+    notes = [*reading.notes, *reading.source.remarks]
+    return _report(reading, runs, headline, notes, effects.effects, again, hiding)
+
+
+def report_of_layer(reading: Reading, shown: ShownLayer, head: int) -> Report:
+    """The report of one layer that has run: all of its heads, beginning with `head`, without effects.
+
+    Raises:
+        AttnError: it does not fit into free memory.
+    """
+    begins_exact = PageExtent(None).begins_exact(reading)
+    begin, layers = (shown.number, head), partial(iter, [shown])
+    run = ReportRun(
+        *(reading, None, None, (), begin, _unseen, begins_exact, {}), layers=layers, only=[shown.number]
+    )
+    run.check_memory()
+    card = reading.source.card
+    headline = [card.name, f"layer {shown.number} (0 to {card.layers - 1})", f"{len(reading.queries)} tokens"]
+    return _report(reading, [run], headline, [], lambda: (None, ""), "", None)
+
+
+def _unseen(_done: int, _total: int) -> None:
+    """A run whose progress is not shown."""
+
+
+def _report(
+    reading: Reading,
+    runs: Sequence[ReportRun],
+    headline: Sequence[str],
+    notes: Sequence[str],
+    effects: Callable[[], tuple[ReportedEffects | None, str]],
+    again: str,
+    hiding: Hiding | None,
+) -> Report:
+    return Report(
+        _how_it_ran(reading),
+        partial(weights_origin, reading.source),
+        headline,
+        notes,
+        list(_remarks(runs)),
+        _texts(reading),
+        [_kind(run) for run in runs],
+        effects,
+        again,
+        hiding,
+    )
+
+
+def _how_it_ran(reading: Reading) -> dict[str, object]:
+    """What the JSON object says of the model and of how it ran."""
     source = reading.source
-    model = {
+    return {
         "attn": __version__,
         "model": asdict(source.card),
         "engine": source.engine,
@@ -73,12 +130,6 @@ def report_of(
         "pair": reading.request.pair,
         "target": reading.request.target,
     }
-    effects, why = effects_on_next(reading)
-    notes = [*reading.notes, *source.remarks, *([f"No direct effects on the map: {why}."] if why else [])]
-    kinds = [_kind(run) for run in runs]
-    return Report(
-        model, headline, notes, list(_remarks(runs)), _texts(reading), kinds, effects, again, hiding
-    )
 
 
 def _refuse_hiding(reading: Reading) -> AttnError:
@@ -100,7 +151,9 @@ def _runs(
     readings: Sequence[Reading],
     extent: PageExtent,
     exact: Sequence[Place],
+    rows: RowChoice,
     environment: Mapping[str, str],
+    effects: NextEffects,
     progress: LayerProgress,
 ) -> Iterator[ReportRun]:
     total = sum(len(reading.extent.layers) for reading in readings)
@@ -110,10 +163,17 @@ def _runs(
         label = best_label(reading, read_probe(reading.source, reading.kind, environment))
         begin = None if label is None else (label.layer, label.head)
         kept = () if index else exact
+        exact_steps = kept if extent.most is None else ()
         watch = partial(_shifted, progress, before, total)
         begins_exact = not exact and extent.begins_exact(reading)
         first = kept[0] if kept else begin
-        yield ReportRun(reading, extent.most, known, kept, first, watch, begins_exact, {})
+        layers = effects.layers if effects.leads_through(reading.kind) else None
+        of_kind = NO_ROWS if index else rows
+        yield ReportRun(
+            *(reading, extent.most, known, exact_steps, first, watch, begins_exact, {}),
+            rows=of_kind,
+            layers=layers,
+        )
         before += len(reading.extent.layers)
 
 
@@ -128,7 +188,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         kind=reading.kind,
         queries=int(reading.kind in _OF_TARGET),
         keys=int(reading.kind is Kind.DECODER),
-        layers=list(reading.extent.layers),
+        layers=list(run.numbers),
         heads=reading.extent.heads,
         cells=run.cells,
         pool=Pool.MAX,
@@ -137,6 +197,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         run=run.run,
         begins_exact=run.begins_exact,
         exact=run.exact_heads,
+        rows=lambda: run.kept_rows,
     )
 
 

@@ -27,6 +27,9 @@ stream (RFC 1951). Entries are numbered from 0 and referred to by number:
 `texts[i].words` has the words of several tokens: the label and the positions of each; `null`: the tokenizer
 does not tell them. `begin` is the state that the page begins with.
 
+- whole rows of a head at every key, also if its weights are pooled: float32 as in a step, row after row, NaN
+  where the query may not look, then what a learned sink takes of each. `rows` has the entry and the queries.
+
 Of a long text a cell is the largest weight of a block of `kind.cells` queries and keys.
 
 Modules of the page, in `script/`; those further down import only those above them:
@@ -43,7 +46,7 @@ the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`,
   two heads; each with how far it may be off;
 - in `views/`: `overview.js` the layer × head map and the thumbnails; `places.js` the scatter and the list of
   heads; `matrix.js` the matrices; `lines.js` lines between tokens; `text.js` the text, shaded; `row.js` the
-  chosen row, sorted, and as CSV; `cell.js` the chosen cell, step by step;
+  chosen row, sorted, and as CSV; `whole.js` whole rows; `cell.js` the chosen cell, step by step;
 - `controls.js` buttons and choices: an element with `data-set` sets a part of the state, one with `data-when`
   is shown for some values of it;
 - `picture.js` a section as SVG: views draw once more, on contexts that record; `save.js` files and the

@@ -10,6 +10,7 @@ from attn_cli.record import record
 
 Numbers = npt.NDArray[np.floating]
 Bits = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 _LEVEL = 9
 _RUNS = (
@@ -28,17 +29,34 @@ class PackedHead:
     error: float  # the largest
 
 
-def pack_head(weights: Numbers, mask: Bits, sink: Numbers | None, bits: int) -> PackedHead:
+@record(frozen=True, slots=True, eq=False)
+class SeenCells:
+    """Where a mask (T, S) lets the queries look: the indices of these cells, column after column."""
+
+    indices: Indices
+    mask: Bits
+
+    @classmethod
+    def of(cls, mask: Bits) -> "SeenCells":
+        """Those of a mask; worked out once for all heads that have it."""
+        columns, rows = np.nonzero(np.ascontiguousarray(mask.T))
+        return cls(rows * mask.shape[1] + columns, mask)
+
+
+def pack_head(weights: Numbers, seen: SeenCells, sink: Numbers | None, bits: int) -> PackedHead:
     """The weights (T, S) that the mask lets the queries see, and what a sink takes of each row (T,).
 
     They are rounded to multiples of 1 / (2^bits - 1): 8 bits or 12.
     """
-    seen = weights.T[mask.T]
-    numbers = (seen if sink is None else np.concatenate([seen, sink])).astype(np.float64)
+    numbers = np.take(weights, seen.indices)
+    if sink is not None:
+        numbers = np.concatenate([numbers, sink.astype(numbers.dtype)])
     most = (1 << bits) - 1
-    levels = np.rint(numbers * most).astype(np.uint16)
-    error = float(np.abs(levels / most - numbers).max(initial=0.0))
-    planes = [levels.astype(np.uint8)] if bits == 8 else _planes(levels)  # noqa: PLR2004  a byte
+    exact = numbers * numbers.dtype.type(most)
+    levels = np.rint(exact)
+    exact -= levels
+    error = float(max(exact.max(initial=0), -exact.min(initial=0))) / most
+    planes = [levels.astype(np.uint8)] if bits == 8 else _planes(levels.astype(np.uint16))  # noqa: PLR2004  a byte
     return PackedHead(_line(*planes), error)
 
 

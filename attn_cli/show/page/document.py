@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attn_cli.answers.report import ExactHead, Report, ReportedEffects, ReportedKind, ReportText
+import numpy as np
+
+from attn_cli.answers.report import ExactHead, Report, ReportedEffects, ReportedKind, ReportText, WholeRows
 from attn_cli.answers.shaded_text import Piece
 from attn_cli.grid import Sink
 from attn_cli.safe_text import label, printable
@@ -21,17 +23,26 @@ _DIRECT = "direct effect"
 _DIGITS = 5  # of a metric: more than a view shows
 
 
-def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: float) -> dict[str, object]:
+def document_of(
+    report: Report,
+    origin: Mapping[str, str | None],
+    kinds: Sequence[PackedKind],
+    bits: int,
+    error: float,
+) -> dict[str, object]:
     """Everything that the page knows, except the numbers of its heads."""
     begin = kinds[0].telling
-    query, key = begin.clearest
+    query, key = _first_cell(kinds[0])
+    effects, why = report.effects()
+    notes = [*report.notes, *([f"No direct effects on the map: {why}."] if why else [])]
     hiding = report.hiding
     return {
         "page": FORMAT,
         **report.model,
+        "model": {**report.model["model"], **origin},
         "again": report.again,
         "headline": [printable(phrase) for phrase in report.headline],  # a name may be any text
-        "notes": [printable(note) for note in report.notes],
+        "notes": [printable(note) for note in notes],
         "bits": bits,
         "error": error,
         "begin": {
@@ -44,9 +55,10 @@ def document_of(report: Report, kinds: Sequence[PackedKind], bits: int, error: f
             "renormalize": hiding is not None and hiding.is_renormalized,
         },
         "texts": [_text(text) for text in report.texts],
-        "kinds": [_kind(kind, report.effects) for kind in kinds],
-        "metrics": _explained(kinds) | _effect_metric(report.effects),
+        "kinds": [_kind(kind, effects) for kind in kinds],
+        "metrics": _explained(kinds) | _effect_metric(effects),
         "exact": [_exact(head, entries) for kind in kinds for head, entries in kind.exact],
+        "rows": [_rows(at, *one) for at, kind in enumerate(kinds) for one in kind.rows],
     }
 
 
@@ -166,6 +178,21 @@ def _exact(exact: ExactHead, entries: Mapping[Step, int]) -> dict[str, Any]:
         "absent": dict(head.absent),
         "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
     }
+
+
+def _first_cell(packed: PackedKind) -> tuple[int, int]:
+    """The query and the key that a page begins with: of a whole row that was kept, or the clearest."""
+    place = packed.telling.layer, packed.telling.head
+    rows = next((rows for rows, _ in packed.rows if (rows.layer, rows.head) == place), None)
+    if rows is None or np.isnan(rows.weights[0]).all():
+        return packed.telling.clearest()
+    high, wide = packed.kind.cells
+    return rows.queries[0] // high, int(np.nanargmax(rows.weights[0])) // wide
+
+
+def _rows(kind: int, rows: WholeRows, entry: int) -> dict[str, object]:
+    place = {"kind": kind, "layer": rows.layer, "head": rows.head}
+    return {**place, "entry": entry, "queries": list(rows.queries), "sink": rows.sink is not None}
 
 
 def _sink(sink: Sink) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """The lines of all heads of a page, compressed by threads while the next layer runs."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
+from functools import partial
+from typing import Self, TypeVar
 
 import numpy as np
 
-from attn_cli.answers.report import ExactHead, ReportedKind, ReportedLayer, Weights
+from attn_cli.answers.report import ExactHead, ReportedKind, ReportedLayer, Weights, WholeRows
 from attn_cli.grid import Head
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
-from attn_cli.show.page.cells import Bits, PackedHead, pack_exact, pack_head, pack_mask
+from attn_cli.show.page.cells import Bits, PackedHead, SeenCells, pack_exact, pack_head, pack_mask
 from attn_cli.vocabulary import Metric, Step
+
+Result = TypeVar("Result")
 
 _WAITING = 2  # layers whose weights are held at once: one that is compressed, one that is computed
 
@@ -27,8 +30,8 @@ class TellingHead:
     mask: Bits
     sink: Weights | None
     sharpness: float
-    clearest: tuple[int, int]  # the query and the key to begin with
-    exact: ExactHead | None  # None: it has too many numbers for a head that nobody chose
+    clearest: Callable[[], tuple[int, int]]  # the query and the key to begin with
+    exact: Callable[[], ExactHead] | None  # None: it has too many numbers for a head that nobody chose
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -43,6 +46,7 @@ class PackedKind:
     patterns: Sequence[PatternShare | None]
     telling: TellingHead
     exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
+    rows: Sequence[tuple[WholeRows, int]]  # whole rows of a head, and their line
 
 
 class Payload:
@@ -64,6 +68,10 @@ class Payload:
         """All lines."""
         return b"\n".join(self._lines)
 
+    def meanwhile(self, work: Callable[[], Result]) -> Future[Result]:
+        """What a thread works out while layers run."""
+        return self._pool.submit(work)
+
     def add(self, kind: ReportedKind) -> PackedKind:
         """Run all layers of this kind and add their heads, masks and exact steps.
 
@@ -72,27 +80,35 @@ class Payload:
         """
         first, masks = len(self._lines), _Masks()
         facts = _Facts(kind)
-        for packed in self._packed(facts.noted(layer, masks) for layer in kind.run()):
+        for packed in self._packed((facts.noted(layer), masks.add(layer.mask)) for layer in kind.run()):
             self._lines.append(packed.line)
             self.error = max(self.error, packed.error)
         of_layers = [len(self._lines) + index for index in masks.indices]
         self._lines += masks.lines
         assert facts.telling is not None, "there is a layer"
-        begun = [] if facts.telling.exact is None else [facts.telling.exact]
+        begun = [] if facts.telling.exact is None else [facts.telling.exact()]
         exact = [(one, self._exact(one.head)) for one in (*kind.exact(), *begun)]
+        rows = [(one, self._rows(one)) for one in kind.rows()]
         return PackedKind(
-            kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact
+            *(kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact, rows)
         )
 
-    def _packed(self, layers: Iterable[ReportedLayer]) -> Iterator[PackedHead]:
+    def _packed(self, layers: Iterable[tuple[ReportedLayer, SeenCells]]) -> Iterator[PackedHead]:
         """The heads of the layers, in their order."""
         waiting = deque[list[Future[PackedHead]]]()
-        for layer in layers:
-            waiting.append([self._pool.submit(pack_head, *one, self.bits) for one in _heads_of(layer)])
+        for layer, seen in layers:
+            heads = _heads_of(layer, seen)
+            waiting.append([self._pool.submit(pack_head, *one, self.bits) for one in heads])
             if len(waiting) > _WAITING:
                 yield from (packed.result() for packed in waiting.popleft())
         for futures in waiting:
             yield from (packed.result() for packed in futures)
+
+    def _rows(self, rows: WholeRows) -> int:
+        """The line of whole rows."""
+        sink = () if rows.sink is None else rows.sink
+        self._lines.append(pack_exact(np.concatenate([rows.weights.ravel(), sink]), None))
+        return len(self._lines) - 1
 
     def _exact(self, head: Head) -> dict[Step, int]:
         """The line of each step; two have the same if nothing stands between them, as scores and logits."""
@@ -111,22 +127,30 @@ def _size(head: Head) -> tuple[int, int]:
     return len(head.queries), len(head.keys)
 
 
-def _heads_of(layer: ReportedLayer) -> Iterator[tuple[Weights, Bits, Weights | None]]:
+def _heads_of(layer: ReportedLayer, seen: SeenCells) -> Iterator[tuple[Weights, SeenCells, Weights | None]]:
     for head, weights in enumerate(layer.weights):
-        yield weights, layer.mask, None if layer.sink is None else layer.sink[head]
+        yield weights, seen, None if layer.sink is None else layer.sink[head]
 
 
 class _Masks:
     """The different masks of some layers; few models have more than two."""
 
     def __init__(self) -> None:
-        self.lines, self.indices = list[bytes](), list[int]()
+        self.indices, self._different = list[int](), list[SeenCells]()
 
-    def add(self, mask: Bits) -> None:
-        line = pack_mask(mask)
-        if line not in self.lines:
-            self.lines.append(line)
-        self.indices.append(self.lines.index(line))
+    @property
+    def lines(self) -> list[bytes]:
+        return [pack_mask(seen.mask) for seen in self._different]
+
+    def add(self, mask: Bits) -> SeenCells:
+        """The cells that the mask of the next layer lets the queries see."""
+        for index, seen in enumerate(self._different):
+            if np.array_equal(seen.mask, mask):
+                self.indices.append(index)
+                return seen
+        self._different.append(SeenCells.of(mask))
+        self.indices.append(len(self._different) - 1)
+        return self._different[-1]
 
 
 class _Facts:
@@ -140,9 +164,8 @@ class _Facts:
 
     telling: TellingHead | None
 
-    def noted(self, layer: ReportedLayer, masks: _Masks) -> ReportedLayer:
+    def noted(self, layer: ReportedLayer) -> ReportedLayer:
         """The layer, noted down."""
-        masks.add(layer.mask)
         self.sinks.append(layer.sink is not None)
         self.metrics += [dict(metrics) for metrics in layer.metrics]
         self.patterns += layer.patterns
@@ -156,8 +179,8 @@ class _Facts:
                 layer.mask,
                 sink,
                 sharpness=layer.sharpness[head],
-                clearest=layer.clearest(head),
-                exact=layer.exact(head) if self._kind.begins_exact else None,
+                clearest=partial(layer.clearest, head),
+                exact=partial(layer.exact, head) if self._kind.begins_exact else None,
             )
         return layer
 

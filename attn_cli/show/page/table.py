@@ -9,7 +9,7 @@ from attn_cli.show.page.document import shown_label
 from attn_cli.show.page.payload import PackedKind
 from attn_cli.show.scale import LINEAR_LIMITS
 
-_MOST_ROWS = 64  # a reader without scripts sees the first ones
+_MOST_ROWS = 24  # a reader without scripts sees the first ones
 
 
 def telling_table(report: Report, packed: PackedKind) -> str:

@@ -26,8 +26,9 @@ def page_of(report: Report, bits: int, threads: int) -> bytes:
         AttnError: the weights are damaged, or a number is not finite.
     """
     with Payload(bits, threads) as payload:
+        origin = payload.meanwhile(report.origin)
         kinds = [payload.add(kind) for kind in report.kinds]
-        document = document_of(report, kinds, bits, payload.error)
+        document = document_of(report, origin.result(), kinds, bits, payload.error)
         return _html(document, telling_table(report, kinds[0]), " ".join(report.remarks), payload.text)
 
 
@@ -42,6 +43,12 @@ def _precision(bits: int, error: float, exact: int, dtype: str) -> str:
     how = "rounded to float32" if dtype == "float64" else "exact"
     heads = "" if not exact else f" Those of {exact} {'head' if exact == 1 else 'heads'} are {how}."
     return f"Every weight is kept with {bits} bits: none is off by more than {error:.2g}.{heads}"
+
+
+def _origin(revision: str | None, checksum: str | None, **_: object) -> str:
+    """With which weights the page was made; empty if they are in no file."""
+    commit = "" if revision is None else f"revision {revision}, "
+    return "" if checksum is None else f"Weights: {commit}sha256 {checksum}."
 
 
 def _style() -> str:
@@ -61,6 +68,7 @@ def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> 
         document=document,
         title=_title(document),
         pooled=pooled,
+        origin=_origin(**document["model"]),
         precision=_precision(document["bits"], document["error"], len(document["exact"]), document["dtype"]),
         script=Markup(script),  # noqa: S704  our own
         style=Markup(style),  # noqa: S704  our own

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from attn_cli.answers.propagation import Propagation
-from attn_cli.safe_text import printable
 from attn_cli.show import data
 from attn_cli.show.writers import FileKind, Results
 
@@ -41,7 +40,7 @@ def _as_csv(results: Results) -> bytes:
     """A line for each token, with its rollout after the last layer."""
     document = cast("Mapping[str, Sequence[float]]", results.document)
     texts = cast("Sequence[str]", results.document["texts"])
-    columns = {"position": range(len(texts)), "text": map(printable, texts)}
+    columns = {"position": range(len(texts)), "text": map(data.text_cell, texts)}
     if "rollout" in document:
         columns["rollout"] = cast("Sequence[Sequence[float]]", document["rollout"])[-1]
     if "flow" in document:

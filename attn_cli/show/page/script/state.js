@@ -32,6 +32,7 @@ export const state = {
   pinned: null,
   across: anotherMetric(about.kinds[0]),
   pattern: "",
+  whole: -1,
 };
 const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history

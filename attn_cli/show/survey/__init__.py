@@ -1,0 +1,1 @@
+"""How are heads over many documents shown: as a table in files, as maps and lists in a terminal?"""

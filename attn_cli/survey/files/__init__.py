@@ -1,0 +1,1 @@
+"""How are the results of a survey read back, and what is written of each document?"""

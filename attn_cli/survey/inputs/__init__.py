@@ -1,0 +1,1 @@
+"""Which documents are in the files that were given?"""

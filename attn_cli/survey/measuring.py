@@ -1,0 +1,160 @@
+"""Measures the heads of a model on one passage after another, as `attn heads` does on a text."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from attn_cli.analysis.evidence_rows import count_different
+from attn_cli.analysis.head_summary import MeasuredText
+from attn_cli.analysis.patterns import counted_rows, is_enough
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.open import open_source
+from attn_cli.models.source import Source, Texts
+from attn_cli.models.tokens.token import Token
+from attn_cli.reading.measurement.focus import Focus, choose_focus
+from attn_cli.reading.memory import Work, check
+from attn_cli.reading.metrics import measured_text, metrics_of
+from attn_cli.reading.reading import Reading, TextRequest, check_kind, read
+from attn_cli.reading.steps import run_layers, unwarned
+from attn_cli.survey.records import (
+    Batch,
+    BatchResult,
+    Document,
+    Layout,
+    Measured,
+    Passage,
+    SurveyRequest,
+    Unread,
+)
+from attn_cli.survey.windows import windows_of
+from attn_cli.vocabulary import Kind, Pattern
+
+
+class Surveyor:
+    """A model that is opened once and reads many documents."""
+
+    def __init__(
+        self, request: SurveyRequest, environment: Mapping[str, str], source: Source | None = None
+    ) -> None:
+        """Open the model, unless it is open.
+
+        Raises:
+            AttnError: it is missing or damaged.
+            UsageError: it has no such kind of attention, or an option does not apply to it.
+        """
+        self._request = request
+        if source is None:
+            source = open_source(request.source, environment)
+            source.check()
+        if request.kind is not None:
+            check_kind(request.kind, source)
+        self.source = source
+        self._kind = request.kind or next(iter(source.kinds))
+        if self._kind in {Kind.DECODER, Kind.CROSS}:
+            problem = f"{self._kind} attention needs a text for the decoder, which documents do not have"
+            raise UsageError(problem, "--kind encoder")
+        self._sources: dict[str, Source] = {}
+        self.layout = self._layout()
+
+    def measure(self, number: int, batch: Batch) -> BatchResult:
+        """Measure the documents of a batch, in their order."""
+        measured, unread = list[Measured](), list[Unread]()
+        for at, document in enumerate(batch.documents, batch.first):
+            if isinstance(document, Unread):
+                unread.append(document)
+                continue
+            try:
+                measured.extend(self._document(at, document))
+            except AttnError as error:  # usage errors too: a word of --on that this document lacks
+                unread.append(Unread(document.source, document.place, error.problem))
+        tokens = sum(one.passage.tokens for one in measured)
+        return BatchResult(number, len(batch.documents), measured, unread, tokens, self.layout)
+
+    def _document(self, number: int, document: Document) -> list[Measured]:
+        request = self._request
+        return [
+            self._passage(number, document, start, reading)
+            for start, reading in windows_of(
+                self._read, self._split, document.text, request.window, request.stride
+            )
+        ]
+
+    def _read(self, text: str) -> Reading:
+        return read(self.source, TextRequest(text, kind=self._kind))
+
+    def _split(self, text: str) -> tuple[Token, ...]:
+        return self.source.tokens(text, None)
+
+    def _layout(self) -> Layout:
+        extent = self.source.kinds[self._kind]
+        places = tuple((layer, head) for layer in extent.layers for head in range(extent.heads))
+        focus = Focus(on=None if self._request.on is None else (0,))
+        example = Reading(TextRequest(""), self.source, Texts(()), self._kind)
+        metrics = tuple(metric for metric in metrics_of(example, focus) if not metric.is_written)
+        are_named = self._request.rows is None
+        return Layout(self._kind, places, metrics, tuple(Pattern) if are_named else ())
+
+    @unwarned
+    def _passage(self, number: int, document: Document, start: int, reading: Reading) -> Measured:
+        """The heads on one passage; layers run one after another, and no matrix is kept."""
+        focus = choose_focus(reading, self._request.rows, self._request.on)
+        reading = self._suited(reading)
+        layout = self.layout
+        layers = sorted({layer for layer, _ in layout.places})
+        heads = len(layout.places) // len(layers)
+        tokens = len(reading.tokens)
+        work = Work(
+            len(reading.queries), len(reading.keys), layers=1 + layers[-1], measured=len(layout.places)
+        )
+        check(reading.source, work, "--window 512, which cuts long documents")
+        found = _Columns(layout)
+        for index, (layer, attention) in enumerate(run_layers(reading, layers)):
+            text = measured_text(reading, attention, layer, range(heads), layout.metrics, focus)
+            found.fill(slice(index * heads, (index + 1) * heads), text)
+        passage = Passage(number, document.source, document.place, start, reading.request.text, tokens)
+        return Measured(passage, found.values, found.rows, found.shares, found.best, found.peaks)
+
+    def _suited(self, reading: Reading) -> Reading:
+        """The reading with the library that is fastest for its length, and weights that are kept."""
+        suited = reading.with_suited_backend(1 + max(layer for layer, _ in self.layout.places))
+        name = suited.source.backend.name
+        if name not in self._sources:
+            self._sources[name] = suited.source.for_many_texts()
+        return replace(reading, source=self._sources[name])
+
+
+class _Columns:
+    """The numbers of one passage, filled layer by layer."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        metrics, patterns, heads = len(layout.metrics), len(layout.patterns), len(layout.places)
+        self.values = np.full((metrics, heads), np.nan)
+        self.rows = np.zeros((metrics, heads), np.int64)
+        self.shares = np.full((patterns, heads), np.nan)
+        self.best = np.full((patterns, heads), -1)
+        self.peaks = np.zeros((patterns, heads))
+
+    def fill(self, heads: slice, text: MeasuredText) -> None:
+        """Add the heads of one layer."""
+        size = heads.stop - heads.start
+        for index, metric in enumerate(self._layout.metrics):
+            if metric in text.metrics.values:
+                totals, rows = (np.broadcast_to(each, size) for each in text.sums(metric))
+                counts = rows > 0
+                np.divide(totals, rows, out=self.values[index, heads], where=counts)
+                self.rows[index, heads] = rows
+        if self._layout.patterns:
+            self._fill_patterns(heads, text)
+
+    def _fill_patterns(self, heads: slice, text: MeasuredText) -> None:
+        """The share of each pattern that has enough evidence, and the row that follows it most."""
+        for pattern, (values, counted) in counted_rows(text.metrics, text.first_row, text.evidence).items():
+            rows = np.flatnonzero(counted)
+            if not is_enough(pattern, rows.size, count_different(text.tokens, counted)):
+                continue
+            index, found = self._layout.patterns.index(pattern), values[:, rows]
+            self.shares[index, heads] = found.mean(axis=-1, dtype=np.float64)
+            self.best[index, heads] = rows[found.argmax(axis=-1)]
+            self.peaks[index, heads] = found.max(axis=-1)

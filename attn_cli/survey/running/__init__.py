@@ -1,0 +1,1 @@
+"""Who measures which documents, and what is left of it after an interruption?"""

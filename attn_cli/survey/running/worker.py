@@ -1,0 +1,44 @@
+"""A process that opens the model once and measures the batches that it is given."""
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from attn_cli.survey.measuring import Surveyor
+from attn_cli.survey.records import Batch, SurveyRequest
+from attn_cli.survey.running.storage import batch_as_stored, save
+
+THREADS = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+"""What the libraries of a worker read when they are imported: sums of several threads would depend on how
+many there are, and workers would wait for each other."""
+
+_surveyor: Surveyor | None = None
+
+
+def begin(request: SurveyRequest, environment: Mapping[str, str]) -> None:
+    """Open the model in this process; Ctrl-C is for the process that started it, without which it ends."""
+    global _surveyor  # noqa: PLW0603  a process has one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _surveyor = Surveyor(request, environment)
+
+
+def measure_into(path: Path, number: int, batch: Batch) -> None:
+    """Measure a batch and write what was found, unless the file is there: from before an interruption."""
+    assert _surveyor is not None, "`begin` has run"
+    if not path.exists():
+        save(path, *batch_as_stored(_surveyor.measure(number, batch)))
+
+
+def _end_with_parent() -> None:
+    """Nobody reads the results of a process whose parent was killed."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
