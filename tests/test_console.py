@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -385,10 +386,14 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(
     (tmp_path / "text").write_text("the cat")
     monkeypatch.setattr(os, "access", lambda *_, **__: False)  # a superuser may read any file
 
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    opened = Path.open
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == tmp_path / "text":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
     answer = attn("inspect", "--file", tmp_path / "text")
     assert (answer.status, answer.err.splitlines()) == (
         1,
