@@ -34,6 +34,8 @@ def main() -> None:
 
 def _start() -> None:
     """Run `attn` and end the process; Ctrl-C is an exception until the command is done, and then ignored."""
+    if sys.getfilesystemencoding() != "utf-8":
+        _restart_in_utf8()
     try:
         listen()
         from attn_cli.cli import main as start  # typer: 0.08 s
@@ -64,6 +66,23 @@ def _give_up(error: Exception) -> None:
         os.write(_STDERR, said.encode("ascii", "backslashreplace"))
     finally:
         os._exit(_CANNOT)
+
+
+def _restart_in_utf8() -> None:
+    """Start anew in Python's UTF-8 mode if an argument was not read as the UTF-8 that it is.
+
+    Text is UTF-8 in any locale, in arguments as in files; what is printed keeps the locale's encoding.
+    """
+    words = [os.fsencode(word) for word in sys.argv[1:]]
+    if all(map(bytes.isascii, words)):
+        return
+    try:
+        b" ".join(words).decode("utf-8")
+    except UnicodeDecodeError:
+        return  # it is in the locale's encoding
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    os.environ.setdefault("PYTHONIOENCODING", encoding)
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  ourselves
 
 
 def _end(status: object) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from attn_cli.errors import AttnError
 from attn_cli.safe_text import LEFT_TO_RIGHT, condensed, in_order, printable, text_encoding
@@ -22,6 +22,9 @@ _LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours:
 
 _MOST = 10_000  # columns or lines of a terminal
 _DIGITS = 9  # of a number that may be a size
+
+LARGEST_TEXT = 16_000_000
+"""Bytes of a text that a command reads; a larger file, or an endless pipe, is refused."""
 
 
 class World:
@@ -143,12 +146,13 @@ class World:
         """The text of `file`, or of standard input, without one trailing newline; `option` names the file.
 
         Raises:
-            AttnError: it cannot be read, or is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32.
+            AttnError: it cannot be read, is larger than `LARGEST_TEXT`, or is neither UTF-8 nor begins with
+                the mark of UTF-16 or UTF-32.
         """
         name = "standard input" if file is None else str(file)
         encoding = "utf-8"
         try:
-            content = self._bytes() if file is None else file.read_bytes()
+            content = self._bytes(name) if file is None else _content(file)
             encoding = text_encoding(content)
             return _without_line_end(content.decode(encoding))
         except FileNotFoundError as error:
@@ -179,16 +183,16 @@ class World:
             return cast("io.BufferedReader", self.stdin.buffer)
         return io.BufferedReader(_Patient(self))
 
-    def _bytes(self) -> bytes:
+    def _bytes(self, name: str) -> bytes:
         if not hasattr(self.stdin, "buffer"):
             return self.stdin.read().encode("utf-8", "surrogateescape")
-        content = self.stdin.buffer.read()
+        pieces = [_read_bounded(self.stdin.buffer, name)]
         if not _returns_early(self.stdin):
-            return bytes(content)
-        pieces = [content]
+            return pieces[0] or b""
         while pieces[-1] != b"":  # the end; None: nothing has come yet
             self.has_input(None)
-            pieces.append(self.stdin.buffer.read())
+            pieces.append(_read_bounded(self.stdin.buffer, name))
+            _check_size(name, sum(map(len, filter(None, pieces))))
         return b"".join(filter(None, pieces))
 
     def _filled(self, sentence: str, stream: TextIO | None = None) -> str:
@@ -216,20 +220,6 @@ class World:
             _silence(self.stderr)
 
 
-def _visible(sentence: str) -> str:
-    """A sentence for standard error: harmless, and not longer than a few lines."""
-    return condensed(printable(condensed(sentence)))
-
-
-def _size(word: str | None) -> int:
-    """The columns or lines that an environment variable says; 0 if it says none, as if it were not set.
-
-    Programs that do not know the width set it to 0.
-    """
-    is_number = word is not None and word.isdecimal() and len(word) <= _DIGITS
-    return min(int(word), _MOST) if word is not None and is_number else 0
-
-
 class _Patient(io.RawIOBase):
     """Standard input that is shared with a program which made it return at once; this waits for more."""
 
@@ -247,6 +237,20 @@ class _Patient(io.RawIOBase):
         return int(count)
 
 
+def _visible(sentence: str) -> str:
+    """A sentence for standard error: harmless, and not longer than a few lines."""
+    return condensed(printable(condensed(sentence)))
+
+
+def _size(word: str | None) -> int:
+    """The columns or lines that an environment variable says; 0 if it says none, as if it were not set.
+
+    Programs that do not know the width set it to 0.
+    """
+    is_number = word is not None and word.isdecimal() and len(word) <= _DIGITS
+    return min(int(word), _MOST) if word is not None and is_number else 0
+
+
 def _silence(stream: TextIO) -> None:
     """Redirect a stream that cannot be written to the null device; one without a descriptor is left alone."""
     with suppress(OSError, ValueError):
@@ -261,6 +265,28 @@ def _has_mark(encoding: str) -> bool:
         return bool(LEFT_TO_RIGHT.encode(encoding))
     except UnicodeEncodeError:
         return False
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of the file; its size is checked before it is read, where it has one."""
+    with file.open("rb") as opened:
+        _check_size(str(file), os.fstat(opened.fileno()).st_size, is_known=True)
+        return _read_bounded(opened, str(file)) or b""
+
+
+def _read_bounded(stream: BinaryIO, name: str) -> bytes | None:
+    """The bytes of a stream, which may be endless; None: nothing has come yet, and it does not wait."""
+    content: bytes | None = stream.read(LARGEST_TEXT + 1)
+    _check_size(name, len(content or b""))
+    return content
+
+
+def _check_size(name: str, size: int, *, is_known: bool = False) -> None:
+    """Raise `AttnError` for more bytes than a text may have; `is_known`: the size is that of the whole."""
+    if size > LARGEST_TEXT:
+        most = f"{LARGEST_TEXT / 1e6:.0f} MB"
+        found = f"{size / 1e6:,.1f} MB, and the limit is {most}" if is_known else f"more than {most}"
+        raise AttnError(f"{name} is too large for a text: {found}", "a part of it: head -c 100000 FILE")
 
 
 def _returns_early(stream: TextIO) -> bool:

@@ -39,7 +39,15 @@ def listen() -> None:
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    _thread.start_new_thread(_wait, (heard,))
+    _thread.start_new_thread(_wait, (heard, _own_stderr()))
+
+
+def _own_stderr() -> int:
+    """Standard error under a number of its own: while a tokenizer runs, the usual one leads nowhere."""
+    try:
+        return os.dup(_STDERR)
+    except OSError:
+        return _STDERR
 
 
 def _once(number: int, _frame: "FrameType | None") -> None:
@@ -61,16 +69,17 @@ def _replace(handler: int) -> None:
             signal.signal(number, handler)
 
 
-def _wait(heard: int) -> None:
+def _wait(heard: int, stderr: int) -> None:
     while True:
         number = os.read(heard, 1)[0]
         if number in _NUMBERS and signal.getsignal(number) in {_once, signal.SIG_IGN}:
             time.sleep(_PATIENCE)
             _heard.append(number)
             _discard()
-            if os.isatty(_STDERR):
-                _say(b"\r\x1b[2K\x1b[?25h")  # clears a progress bar, and shows the cursor it has hidden
-            _say(b"attn: interrupted\n")
+            if os.isatty(stderr):
+                # clears a progress bar, and shows the cursor it has hidden
+                _say(b"\r\x1b[2K\x1b[?25h", stderr)
+            _say(b"attn: interrupted\n", stderr)
             os._exit(_status())
 
 
@@ -91,9 +100,9 @@ def is_of_signal(status: object) -> bool:
     return status == _STATUS
 
 
-def _say(line: bytes) -> None:
+def _say(line: bytes, stderr: int = _STDERR) -> None:
     try:
-        os.write(_STDERR, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
+        os.write(stderr, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
     except OSError:  # standard error is closed
         return
 

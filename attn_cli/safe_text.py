@@ -16,6 +16,17 @@ _EMOJI_STARTS = {"So", "Sm"}  # pictures and arrows
 _PICTURE = "\N{VARIATION SELECTOR-16}"  # requests the emoji form of the preceding character
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are blank
+_BLANK_MARKS = (  # default ignorable code points of category Mn
+    *(range(0x034F, 0x0350), range(0x17B4, 0x17B6), range(0x180B, 0x1810)),
+    *(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0)),
+)
+_SELECTORS = "\N{VARIATION SELECTOR-15}\N{VARIATION SELECTOR-16}"  # the text or emoji form of a character
+_SELECTED = {"So", "Sm", "Po", "Sk"}
+_MARK_CATEGORIES = {"Mn", "Me"}
+MOST_MARKS = 10
+"""Marks on one letter that are shown; written languages have up to four."""
+LONGEST_LABEL = 200
+"""Characters of a label: more than a line has room for."""
 _KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
@@ -46,9 +57,27 @@ def text_encoding(beginning: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    r"""`text` with every control, format, surrogate or unassigned character escaped (`\x1b`)."""
+    r"""`text` with every control, format, invisible, surrogate or unassigned character escaped (`\x1b`).
+
+    Of many marks on one letter only the first are kept.
+    """
+    if text.isascii() and text.isprintable():
+        return text
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
-    return "".join(_printable_character(*three) for three in neighbours)
+    shown = "".join(_printable_character(*three) for three in neighbours)
+    return shown if len(shown) <= MOST_MARKS else _with_few_marks(shown)
+
+
+def _with_few_marks(text: str) -> str:
+    """The text with an ellipsis for the marks of a letter beyond `MOST_MARKS`."""
+    kept, marks = list[str](), 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in _MARK_CATEGORIES else 0
+        if marks <= MOST_MARKS:
+            kept.append(character)
+        elif marks == MOST_MARKS + 1:
+            kept.append("…")
+    return "".join(kept)
 
 
 def text_cell(text: str) -> str:
@@ -109,7 +138,12 @@ def marked(word: str) -> str:
 
 
 def label(text: str) -> str:
-    """`text` as the label of a row or a column: printable, without surrounding space, never empty."""
+    """`text` as the label of a row or a column: printable, without surrounding space, never empty.
+
+    A long one is truncated: a token can be a text of a megabyte.
+    """
+    if len(text) > LONGEST_LABEL:
+        return f"{label(text[:LONGEST_LABEL])}…"
     shown = printable(text).strip() or "␣" * max(1, len(text))
     return _NOTHING + shown if _joins_what_stands_before(shown[0]) else shown
 
@@ -122,12 +156,24 @@ def _joins_what_stands_before(character: str) -> bool:
 def _printable_character(before: str, character: str, after: str) -> str:
     if character in _NAMED:
         return _NAMED[character]
+    if character in _SELECTORS and _takes_selector(before):
+        return character
     if character == _JOINER and _is_inside_emoji(before, after):
         return character
     is_lone_tone = ord(character) in _SKIN_TONES and not _modifies(before)
-    if is_lone_tone or character in _BLANK_LETTERS or unicodedata.category(character) in _UNPRINTABLE:
+    if is_lone_tone or _is_blank(character) or unicodedata.category(character) in _UNPRINTABLE:
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def _is_blank(character: str) -> bool:
+    """Whether nothing is drawn for it, though its category is that of a letter or an accent."""
+    return character in _BLANK_LETTERS or any(ord(character) in marks for marks in _BLANK_MARKS)
+
+
+def _takes_selector(before: str) -> bool:
+    """Whether a character is drawn as a picture or as text by a selector after it: ❤, ‼, ↔, 1."""
+    return unicodedata.category(before) in _SELECTED or (before.isascii() and before in "0123456789#*")
 
 
 def _modifies(before: str) -> bool:

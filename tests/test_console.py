@@ -10,7 +10,7 @@ import pytest
 from attn_cli.arguments.usage import shortened
 from attn_cli.commands.options import TextOptions
 from attn_cli.commands.texts import checked, text_request
-from attn_cli.console import World
+from attn_cli.console import LARGEST_TEXT, World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Theme
 from tests.support.worlds import Terminal, attn, world
@@ -271,6 +271,39 @@ def test_text_that_is_not_utf_8_names_the_byte() -> None:
     with pytest.raises(AttnError, match=r"^standard input is not UTF-8: byte 3 is 0xe9$") as caught:
         bytes_in(b"caf\xe9").read(None)
     assert caught.value.hint == "convert it, for example: iconv -f latin1 -t utf-8"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has endless devices")
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
+@pytest.mark.parametrize("command", ["inspect", "tokens", "explain"])
+def test_an_endless_file_is_read_up_to_a_bound(device: str, command: str) -> None:
+    found = attn(command, "--file", device)
+    assert found.err == (
+        f"attn: {device} is too large for a text: more than 16 MB\ntry: a part of it: head -c 100000 FILE\n"
+    )
+    assert found.status == 1
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "large.txt"
+    with file.open("wb") as opened:
+        opened.truncate(3_000_000_000)
+    assert attn("heads", "--file", file).err.startswith(
+        f"attn: {file} is too large for a text: 3,000.0 MB, and the limit is 16 MB\n"
+    )
+
+
+def test_an_endless_pipe_is_read_up_to_a_bound() -> None:
+    with Path("/dev/zero").open(encoding="utf-8") as endless:
+        assert attn("tokens", "-", stdin=endless).err.startswith(
+            "attn: standard input is too large for a text: more than 16 MB\n"
+        )
+
+
+def test_a_text_of_just_the_bound_is_read() -> None:
+    assert len(bytes_in(b"a" * LARGEST_TEXT).read(None)) == 16_000_000
+    with pytest.raises(AttnError, match=r"too large for a text: more than 16 MB$"):
+        bytes_in(b"a" * (LARGEST_TEXT + 1)).read(None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])

@@ -26,13 +26,13 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> float:
         raise EndedError
 
     monkeypatch.setattr("attn_cli.interrupts.time.sleep", slept.append)
-    monkeypatch.setattr(interrupts, "_say", lambda _: None)
+    monkeypatch.setattr(interrupts, "_say", lambda *_: None)
     monkeypatch.setattr("attn_cli.interrupts.signal.getsignal", lambda _: signal.SIG_IGN)
     monkeypatch.setattr("attn_cli.interrupts.os._exit", end)
     heard, told = os.pipe()
     os.write(told, bytes([signal.SIGINT]))
     with pytest.raises(EndedError):
-        interrupts._wait(heard)  # noqa: SLF001  what the second thread runs
+        interrupts._wait(heard, 2)  # noqa: SLF001  what the second thread runs
     os.close(heard)
     os.close(told)
     return slept[0]

@@ -1,5 +1,6 @@
 """`attn` as a process among others: pipes, signals, closed streams, odd bytes, completion."""
 
+import json
 import os
 import signal
 import subprocess
@@ -544,3 +545,38 @@ def test_a_limit_that_is_too_low_is_two_lines(limit: str) -> None:
     assert (done.returncode, done.stdout, len(lines)) == (1, b"", 2)
     assert lines[0].startswith("attn: ")
     assert lines[1].startswith("try: ")
+
+
+def attn_in_ascii(*arguments: str | bytes, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run `attn` in a locale without a character beyond ASCII."""
+    return attn(*arguments, stdin=stdin, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+
+
+def test_text_in_arguments_is_utf_8_in_a_locale_of_ascii() -> None:
+    here, there = (
+        attn_in_ascii("tokens", "café 日本", "--json"),
+        attn_in_ascii("tokens", "café 日本", "--json"),
+    )
+    assert (there.returncode, there.stderr) == (0, b"")
+    assert json.loads(there.stdout) == json.loads(here.stdout)
+
+
+def test_a_file_whose_name_is_utf_8_is_found_in_a_locale_of_ascii(tmp_path: Path) -> None:
+    file = tmp_path / "é.txt"
+    file.write_text("naïve", "utf-8")
+    done = attn_in_ascii("tokens", "--file", str(file), "--json")
+    assert json.loads(done.stdout)["text"] == "naïve"
+
+
+def test_a_text_in_a_pipe_is_utf_8_in_a_locale_of_ascii() -> None:
+    done = attn_in_ascii("tokens", "-", "--json", stdin="日本".encode())
+    assert json.loads(done.stdout)["text"] == "日本"
+
+
+def test_what_is_printed_keeps_the_encoding_of_a_locale_of_ascii() -> None:
+    assert attn_in_ascii("tokens", "é", "-m", "random").stdout.isascii()
+
+
+def test_an_argument_that_is_not_utf_8_is_refused_in_a_locale_of_ascii() -> None:
+    done = attn_in_ascii("tokens", b"caf\xe9")
+    assert done.stderr == b"attn: the text is not UTF-8: character 3 is '\\udce9'\ntry: convert it to UTF-8\n"

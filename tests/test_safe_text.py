@@ -145,3 +145,30 @@ def test_a_sentence_keeps_its_beginning_and_its_end(count: int) -> None:
     assert (condensed(sentence) == sentence) == (count == 600)
     assert condensed(sentence).startswith("no ab")
     assert condensed(sentence).endswith(" end")
+
+
+@pytest.mark.parametrize(
+    "mark", ["\u034f", "\u17b4", "\u180b", "\ufe00", "\ufe0f", "\U000e0100", "\U000e01ef"]
+)
+def test_a_mark_that_is_not_drawn_is_spelled_out(mark: str) -> None:
+    spelled = mark.encode("unicode_escape").decode()
+    assert label(mark) == spelled
+    assert label(f"a{mark}") == f"a{spelled}"
+
+
+@pytest.mark.parametrize("text", ["❤\ufe0f", "1\ufe0f\u20e3", "‼\ufe0f", "↔\ufe0e"])
+def test_a_selector_stays_after_what_it_changes(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u20dd", "\u0e31"])
+def test_of_very_many_accents_only_the_first_are_shown(mark: str) -> None:
+    assert label("e" + mark * 100_000) == f"e{mark * 10}……"
+    assert printable("e" + mark * 100_000) == f"e{mark * 10}…"
+    assert printable(f"e{mark * 10}") == f"e{mark * 10}"
+    assert printable(f"e{mark * 11}f") == f"e{mark * 10}…f"
+
+
+def test_a_label_of_a_long_text_is_truncated() -> None:
+    assert label("a" * 200) == "a" * 200
+    assert label("a" * 1_000_000) == "a" * 200 + "…"

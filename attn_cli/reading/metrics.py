@@ -13,6 +13,7 @@ from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
 from attn_cli.core.streaming.pooling import Pooled
+from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer
@@ -89,7 +90,8 @@ def measure_and_pool(
     for head, is_finite in zip(heads, measured.are_finite & pooled.are_finite, strict=True):
         check_finite(bool(is_finite), f"weights of head {number}.{head}")
     dtype = reading.source.backend.dtype
-    summaries = list(summarise_heads(measured, reading.kind, number, heads, tokens, dtype))
+    text = _as_text(reading, measured, tokens)
+    summaries = list(summarise_texts([text], reading.kind, number, heads, dtype))
     return with_sink_metric(summaries, has_sinks=reading.extent.has_sinks), pooled
 
 
@@ -174,6 +176,10 @@ def measured_text(
     measured = chosen.measure(heads, metrics, tokens, progress, hiding)
     for head, is_finite in zip(heads, measured.are_finite, strict=True):
         check_finite(bool(is_finite), f"weights of head {number}.{head}")
+    return _as_text(reading, measured, tokens)
+
+
+def _as_text(reading: Reading, measured: RowMetrics, tokens: KeyTokens) -> MeasuredText:
     return MeasuredText(measured, tokens, 0 if reading.kind is Kind.CROSS else 1)
 
 

@@ -123,7 +123,8 @@ def build_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
     if not isinstance(kind, str) or kind not in builders:
         raise vocabulary.unfit(f"its model is {kind}, not {' or '.join(builders)}")
     with tokenizer_errors(f"{file.path} has no tokenizer that can be rebuilt"):
-        return FastTokenizer(builders[kind](vocabulary), read_chat=partial(_chat_template, vocabulary))
+        inner = builders[kind](vocabulary)
+    return FastTokenizer(inner, read_chat=partial(_chat_template, vocabulary), is_ours=True)
 
 
 def _chat_template(vocabulary: _Vocabulary) -> ChatTemplate | None:

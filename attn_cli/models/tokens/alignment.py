@@ -6,6 +6,11 @@ from difflib import SequenceMatcher
 from itertools import groupby, pairwise
 
 _SPACE = "▁"  # SentencePiece's
+_SHORT = 400
+"""Letters of the text and its pieces together up to which the longest equal runs are looked for."""
+_GAP = 48  # the same for what lies between two equal runs of a longer text
+_RUN = 4  # equal letters that are no coincidence; fewer at the end of both
+_FIRST = 32  # letters in which they are looked for first
 
 
 def align_pieces(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
@@ -47,13 +52,61 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 
 def _matching_letters(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
     """Pairs of indices of matching letters, in order."""
-    if ours == theirs:  # the usual case, and SequenceMatcher is quadratic
-        yield from zip(range(len(ours)), range(len(ours)), strict=True)
-        return
+    if ours == theirs:  # the usual case
+        return zip(range(len(ours)), range(len(ours)), strict=True)
+    if len(ours) + len(theirs) <= _SHORT:
+        return _closely(ours, theirs)
+    return _along(ours, theirs)
+
+
+def _closely(ours: str, theirs: str, at: int = 0, their: int = 0) -> Iterator[tuple[int, int]]:
+    """The pairs of the longest equal runs, their indices counted from `at` and `their`: cubic time."""
     for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
-        yield from zip(
-            range(block.a, block.a + block.size), range(block.b, block.b + block.size), strict=True
-        )
+        for place in range(block.size):
+            yield at + block.a + place, their + block.b + place
+
+
+def _along(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
+    """The pairs of a long text, in time that is linear in its length: from one equal run to the next."""
+    at = their = 0
+    while at < len(ours) and their < len(theirs):
+        if ours[at] == theirs[their]:
+            yield at, their
+            at, their = at + 1, their + 1
+            continue
+        next_at, next_their = _next_equal(ours, theirs, at, their)
+        if next_at + next_their - at - their <= _GAP:
+            yield from _closely(ours[at:next_at], theirs[their:next_their], at, their)
+        at, their = next_at, next_their
+
+
+def _next_equal(ours: str, theirs: str, at: int, their: int) -> tuple[int, int]:
+    """The nearest places from which a few letters are equal; the ends of both texts if there are none.
+
+    The search widens until it finds them, so that it costs no more than a multiple of what it skips.
+    """
+    width = _FIRST
+    while True:
+        found = _equal_within(ours, theirs, (at, their), width)
+        if found is not None:
+            return found
+        if width > max(len(ours) - at, len(theirs) - their):
+            return len(ours), len(theirs)
+        width *= 4
+
+
+def _equal_within(ours: str, theirs: str, start: tuple[int, int], width: int) -> tuple[int, int] | None:
+    """As `_next_equal`, among the next `width` letters of each text; None: there are none."""
+    at, their = start
+    places = dict[str, int]()
+    for place in range(their, min(their + width, len(theirs))):
+        places.setdefault(theirs[place : place + _RUN], place)
+    candidates = (
+        (place, places[run])
+        for place in range(at, min(at + width, len(ours)))
+        if (run := ours[place : place + _RUN]) in places
+    )
+    return min(candidates, key=sum, default=None)
 
 
 def _fill_gaps(

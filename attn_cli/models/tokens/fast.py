@@ -2,13 +2,15 @@
 
 import copy
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tokens.hazards import check_growth, has_odd_parts
 from attn_cli.models.tokens.token import Token, decode_byte_name
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from attn_cli.models.tokens.chat.template import ChatTemplate
 
 _RELOAD = "download tokenizer.json again"
+_STDERR = 2
 PieceDecoder: TypeAlias = Callable[[str], str]
 """Converts a piece of the vocabulary (`##ing`, `Ġthe`) to the text it stands for."""
 
@@ -29,7 +32,7 @@ class FastTokenizer:
     """The tokenizer of a model's directory.
 
     Without `has_segments` the model is not told which text a token belongs to: all are in segment 0.
-    `read_chat` reads the chat template.
+    `read_chat` reads the chat template; `is_ours`: its regular expressions are in our code, not in a file.
     """
 
     def __init__(
@@ -39,10 +42,13 @@ class FastTokenizer:
         has_segments: bool = True,
         directory: Path | None = None,
         read_chat: "Callable[[], ChatTemplate | None]" = _no_chat,
+        is_ours: bool = False,
     ) -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
+        check_growth(inner)
         self._inner, self.directory, self._read_chat = inner, directory, read_chat
+        self._is_tried_first = not is_ours and has_odd_parts(inner)
         self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
@@ -55,6 +61,8 @@ class FastTokenizer:
         Raises:
             AttnError: the text cannot be tokenized.
         """
+        if self._is_tried_first:
+            self._try(text, pair)
         with tokenizer_errors("the text cannot be tokenized"):
             encoding = self.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
@@ -74,6 +82,13 @@ class FastTokenizer:
             )
             for position, (index, piece, sequence, segment, (start, end)) in enumerate(fields)
         )
+
+    def _try(self, text: str, pair: str | None) -> None:
+        """Raise `AttnError` if its regular expressions do not come to an end with these texts."""
+        from attn_cli.models.tokens.trial import try_tokenizer  # few tokenizers need it
+
+        texts = (text,) if pair is None else (text, pair)
+        try_tokenizer(self._inner.to_str(), texts, "the tokenizer")
 
     def encode(self, text: str, pair: str | None) -> "tokenizers.Encoding":
         """The text and the second one as the library splits them.
@@ -147,13 +162,36 @@ class FastTokenizer:
 
 @contextmanager
 def tokenizer_errors(problem: str) -> Iterator[None]:
-    """Turn any exception raised inside into an `AttnError`, including Rust panics (`BaseException`)."""
+    """Turn any exception raised inside into an `AttnError`, including Rust panics (`BaseException`).
+
+    Rust writes its own report of a panic, a page long, to standard error: it goes nowhere.
+    """
     try:
-        yield
+        with _without_stderr():
+            yield
     except (KeyboardInterrupt, MemoryError, AttnError):
         raise
     except BaseException as error:
         raise AttnError(f"{problem}: {error}", _RELOAD) from error
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Let nothing that a library writes to standard error be seen."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # it is closed, or there is no number left for another file
+        yield
+        return
+    try:
+        with suppress(OSError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, _STDERR)
+            os.close(nothing)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def _spans(

@@ -9,6 +9,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
+from attn_cli.models.tokens.hazards import has_odd_patterns
 from attn_cli.models.tokens.token import Tokenizer
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from attn_cli.models.tokens.chat.template import ChatTemplate
 
 _OTHER = "--tokenizer DIR, the directory of the model that it was trained with"
+_AGAIN = "download it again"
+MOST_LINES = 2_000_000
+"""Lines of a vocabulary or of merges; published ones have up to 500,000."""
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
@@ -43,7 +47,7 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False, hint: str = _O
         if not older and not _needs_no_vocabulary(directory):
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
         for file in older:
-            check_file(file)
+            _check_older(directory, file)
         return _through_transformers(directory, trusts_code=trusts_code)
     from attn_cli.models.tokens.agreement import agreement, always
     from attn_cli.models.tokens.beside import read_tokenizer_files
@@ -91,6 +95,11 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
     """
     import tokenizers  # 0.03 s
 
+    content = _bytes(path)
+    if has_odd_patterns(content):
+        from attn_cli.models.tokens.trial import PROBES, try_tokenizer  # few tokenizers need it
+
+        try_tokenizer(content.decode("utf-8", "replace"), PROBES, f"the tokenizer {path}")
     try:
         with tokenizer_errors(f"{path} is not a valid tokenizer"):
             return tokenizers.Tokenizer.from_file(str(path))
@@ -99,9 +108,28 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
         raise
 
 
+def _bytes(path: Path) -> bytes:
+    """The content of a file; empty if it cannot be read, which the library reports."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def _older_files(directory: Path) -> list[Path]:
     """The vocabularies in the formats from before `tokenizer.json`."""
     return [file for pattern in _OLDER for file in directory.glob(pattern)]
+
+
+def _check_older(directory: Path, file: Path) -> None:
+    """Raise `AttnError` if a vocabulary in an older format is no file, or larger than any that is one."""
+    checked_path(directory, file.name, LARGEST_TEXT)
+    if file.is_dir():
+        raise AttnError(f"{file} is a directory, not a file", _AGAIN)
+    check_file(file)
+    lines = _bytes(file).count(b"\n") if file.suffix == ".txt" else 0
+    if lines > MOST_LINES:
+        raise AttnError(f"{file} is too large: {lines:,} lines, and the limit is {MOST_LINES:,}", _AGAIN)
 
 
 def _needs_no_vocabulary(directory: Path) -> bool:

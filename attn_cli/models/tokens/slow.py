@@ -270,7 +270,7 @@ def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> li
     starts, place = list[int](), 0
     for tokens in texts:
         text_ids = [token.id for token in tokens]
-        places = range(place, len(ids))
+        places = range(place, len(ids) - len(tokens) + 1)  # as many as tokens were added
         start = next((at for at in places if list(ids[at : at + len(tokens)]) == text_ids), None)
         if start is None:
             raise AttnError("the tokenizer changes the text's tokens when it adds special tokens", _RELOAD)

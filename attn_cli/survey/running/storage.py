@@ -13,6 +13,7 @@ import numpy as np
 
 from attn_cli.errors import AttnError
 from attn_cli.survey.records import BatchResult, Layout, Measured, Passage, Unread
+from attn_cli.unfinished import temporary
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 _ABOUT = "about"
@@ -31,12 +32,9 @@ def save(path: Path, arrays: Mapping[str, Any], about: object) -> None:
     buffer = io.BytesIO()
     encoded = np.frombuffer(json.dumps(about).encode(), np.uint8)
     np.savez(buffer, allow_pickle=False, **{_ABOUT: encoded}, **arrays)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(buffer.getbuffer())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary(path.with_name(f".{path.name}-{secrets.token_hex(4)}")) as unnamed:
+        unnamed.write_bytes(buffer.getbuffer())
+        unnamed.replace(path)
 
 
 def load(path: Path) -> Stored:

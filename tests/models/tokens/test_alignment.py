@@ -1,5 +1,7 @@
 """The places of pieces in a text: known answers."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +65,35 @@ def test_whatever_the_pieces_their_places_lie_in_the_text_in_order(text: str, pi
     assert all(0 <= start <= end <= len(text) for start, end in found)
     assert [start for start, _ in found] == sorted(start for start, _ in found)
     assert len(found) == len(pieces)
+
+
+LONG = "the cat sat on a river and looked at nothing gently "
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        (LONG.replace("c", "c\x01") * 1000, LONG),  # the tokenizer drops control characters
+        (LONG.replace("e", "é") * 1000, LONG),  # or accents
+        (LONG * 1000, "xyz" * 10),  # or what it gives has nothing of the text
+        ("ab" * 20_000, "ba" * 10),
+    ],
+)
+def test_a_long_text_that_the_tokenizer_changed_is_aligned_in_linear_time(text: str, piece: str) -> None:
+    before = time.process_time()
+    spans = align_pieces(text, [piece] * 1000)
+    assert len(spans) == 1000
+    assert time.process_time() - before < 5
+
+
+def test_pieces_of_a_long_text_have_the_places_of_their_letters_after_characters_that_were_dropped() -> None:
+    text = "river \x01 cat \x02\x03 nothing " * 100
+    spans = align_pieces(text, ["river", " cat", " nothing"] * 100)
+    assert {text[start:end].strip() for start, end in spans} == {"river", "cat", "nothing"}
+    assert [start for start, _ in spans[-3:]] == [text.rindex(word) for word in ("river", "cat", "nothing")]
+
+
+def test_pieces_of_a_long_text_have_their_places_after_a_long_part_that_is_unknown() -> None:
+    text = LONG * 10 + "日本" * 2000 + " gently" + LONG * 10
+    spans = align_pieces(text, [LONG] * 10 + ["<unk>", " gently"] + [LONG] * 10)
+    assert spans[11] == (text.index(" gently" + LONG) + 1, text.index(" gently" + LONG) + 7)

@@ -247,4 +247,4 @@ def test_a_panic_of_the_library_is_an_error_like_any_other(
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)("a")
     assert caught.value.problem == "the text cannot be tokenized: no entry found for key"
-    assert "panicked" in capfd.readouterr().err  # Rust's message, which cannot be suppressed
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,97 @@
+"""Which parts of a tokenizer are programs that may not end, or may grow a text without bound.
+
+A regular expression can backtrack or recurse for ever, and a replacement that is longer than what it replaces
+multiplies a text: forty that double it make a terabyte of a letter. The first are tried in a process of their
+own (`trial.py`), the second refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from attn_cli.errors import AttnError
+
+MOST_GROWTH = 64
+"""How many times as long a text may become by replacements; published tokenizers keep its length."""
+HINT = "a tokenizer whose authors you trust"
+_PARTS = ("normalizer", "pre_tokenizer", "decoder")
+_CLASS = r"\[\^?\]?(?:\\.|\[(?:\\.|[^\]\\])*\]|[^\]\\\[])*\]"  # [...], with classes inside it
+_ESCAPE = r"\\[pP]\{[^}]*\}|\\[^1-9gkKRX]"
+_REPEATED_GROUP = r"\)(?:[*+]|\{)"
+_UNBOUNDED = r"[*+]|\{\d*,\}|\{\d{4,}|\{\d*,\d{4,}"
+_REFERENCE = r"\\[1-9gkKRX]|\(\?(?:P=|P>|R|&|\(|\d)"
+_MOST_REPEATED = 2  # parts of an alternative without a bound: ` ?[^\s\p{L}\p{N}]+[\r\n]*`
+
+
+def check_growth(inner: Any) -> None:
+    """Raise `AttnError` if the normalizer or the decoder makes a text many times as long."""
+    for name in ("normalizer", "decoder"):
+        component = getattr(inner, name)
+        growth = _growth([] if component is None else list(_flat(json.loads(component.__getstate__()))))
+        if growth > MOST_GROWTH:
+            problem = f"its {name} may make a text {growth:,.0f} times as long"
+            raise AttnError(f"the tokenizer is refused: {problem}", HINT)
+
+
+def has_odd_patterns(content: bytes) -> bool:
+    """Whether a `tokenizer.json` has a regular expression that might not end."""
+    if b'"Regex"' not in content:
+        return False
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        return False  # the library says what is wrong with it
+    if not isinstance(whole, dict):
+        return False
+    states = [state for name in _PARTS for state in _flat(whole.get(name))]
+    return any(is_odd(pattern) for pattern in _patterns(states))
+
+
+def has_odd_parts(inner: Any) -> bool:
+    """Whether a tokenizer has a regular expression that might not end."""
+    components = [getattr(inner, name) for name in _PARTS]
+    states = [component.__getstate__() for component in components if component is not None]
+    odd = [json.loads(state) for state in states if b'"Regex"' in state]
+    return any(is_odd(pattern) for state in odd for pattern in _patterns(_flat(state)))
+
+
+def is_odd(pattern: str) -> bool:
+    """Whether a regular expression repeats what is repeated already, refers back, or calls itself.
+
+    Those of published tokenizers are lists of alternatives, in each of which at most two parts are repeated.
+    """
+    if re.search(_REFERENCE, pattern):
+        return True
+    plain = re.sub(_CLASS, "x", re.sub(_ESCAPE, "x", pattern))
+    return bool(re.search(_REPEATED_GROUP, plain)) or any(
+        len(re.findall(_UNBOUNDED, one)) > _MOST_REPEATED for one in plain.split("|")
+    )
+
+
+def _patterns(states: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> Iterator[str]:
+    for state in states:
+        pattern = state.get("pattern")
+        if isinstance(pattern, dict) and isinstance(pattern.get("Regex"), str):
+            yield pattern["Regex"]
+
+
+def _flat(state: Any) -> Iterator[dict[str, Any]]:
+    """The settings of a component and of those inside it, at any depth."""
+    waiting = [state]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, dict):
+            yield one
+            waiting += [part for key in one for part in (one[key] if isinstance(one[key], list) else ())]
+
+
+def _growth(states: Sequence[dict[str, Any]]) -> float:
+    """How many times as long a text may become by all replacements, one after the other."""
+    growth = 1.0
+    for state in states:
+        content, pattern = state.get("content"), state.get("pattern")
+        if state.get("type") == "Replace" and isinstance(content, str) and isinstance(pattern, dict):
+            replaced = len(str(pattern.get("String", "")))
+            growth *= max(1.0, len(content) / replaced if replaced else 1 + len(content))
+    return growth
