@@ -79,7 +79,7 @@ FLOORS = {
         "training",
     },
     "arguments": GROUND,
-    "cli": GROUND | {"", "console", "help", "commands", "arguments"},
+    "cli": GROUND | {"", "interrupts", "console", "help", "commands", "arguments"},
     "__main__": {"cli", "interrupts"},
 }
 
