@@ -9,7 +9,7 @@ from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal  # t
 if getsignal(SIGINT) is default_int_handler:  # until `listen`, Ctrl-C ends the process without a traceback
     signal(SIGINT, SIG_DFL)
 
-from attn_cli.interrupts import ignore, interrupted, is_of_signal, leave, listen
+from attn_cli.interrupts import ignore, interrupted, is_of_signal, is_raised, leave, listen
 
 _CANNOT = 1
 _ALLOCATIONS = 100_000  # between two searches for cycles: with Python's 700 they take 0.01 s of the start
@@ -27,6 +27,8 @@ def main() -> None:
     except KeyboardInterrupt:
         interrupted()
     except Exception as error:  # noqa: BLE001  libraries raise anything when they are loaded in too little memory
+        if is_raised():
+            interrupted()
         _give_up(error)
     finally:
         gc.freeze()  # what is left is not searched for cycles on the way out: 0.1 s after a picture

@@ -19,6 +19,7 @@ from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
+from attn_cli.interrupts import is_raised
 from attn_cli.safe_text import without_credentials
 
 _USAGE = 2
@@ -204,7 +205,9 @@ def _run(arguments: Sequence[str], world: World) -> int:
         with suppress(BrokenPipeError):  # a stream without a descriptor
             world.finish()
         return 0
-    except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
+    except Exception as error:  # users should not see a traceback for our bugs either
+        if is_raised() and not isinstance(error, AttnError):
+            raise KeyboardInterrupt from error
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
             with suppress(OSError):

@@ -28,6 +28,7 @@ _CANNOT = 1
 _PATIENCE = 0.7  # seconds for the main thread to exit cleanly
 
 _heard: list[int] = []
+_raised: list[int] = []
 
 
 _programs: list[int] = []
@@ -63,8 +64,17 @@ def _own_stderr() -> int:
 def _once(number: int, _frame: "FrameType | None") -> None:
     """Raise KeyboardInterrupt like Python's handler, but only once: more must not disturb the exit."""
     note(number)
+    _raised.append(number)
     _replace(signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def is_raised() -> bool:
+    """Whether a signal has raised KeyboardInterrupt: a library may make another exception of it.
+
+    A module in C that is interrupted while it is imported raises ImportError, and so does its next import.
+    """
+    return bool(_raised)
 
 
 def note(number: int) -> None:

@@ -81,7 +81,7 @@ FLOORS = {
         "training",
     },
     "arguments": GROUND,
-    "cli": GROUND | {"", "console", "help", "commands", "arguments", "mapped_files"},
+    "cli": GROUND | {"", "interrupts", "console", "help", "commands", "arguments", "mapped_files"},
     "__main__": {"cli", "interrupts"},
 }
 

@@ -580,3 +580,26 @@ def test_what_is_printed_keeps_the_encoding_of_a_locale_of_ascii() -> None:
 def test_an_argument_that_is_not_utf_8_is_refused_in_a_locale_of_ascii() -> None:
     done = attn_in_ascii("tokens", b"caf\xe9")
     assert done.stderr == b"attn: the text is not UTF-8: character 3 is '\\udce9'\ntry: convert it to UTF-8\n"
+
+
+@pytest.mark.parametrize("where", ["attn_cli.cli._called", "attn_cli.cli.main"])
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_library_that_makes_another_error_of_a_signal_is_interrupted_all_the_same(
+    name: str, status: int, where: str
+) -> None:
+    code = f"""
+import os, signal, sys, attn_cli.cli
+from attn_cli.__main__ import main
+def load(*_):
+    try:
+        os.kill(os.getpid(), signal.{name})
+        for _ in range(1000):
+            pass
+    except KeyboardInterrupt:
+        raise ImportError("cannot load module more than once per process") from None
+{where} = load
+sys.argv = ["attn", "inspect", "x"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"attn: interrupted\n")

@@ -27,6 +27,7 @@ WRITERS = {
     "heatmap": ("heatmap", TEXT, "-o", "out.svg"),
     "heads": ("heads", TEXT, "-o", "out.csv"),
     "report": ("report", TEXT, "-o", "out.html"),
+    "survey": ("survey", "text.txt", "--per", "line", "-o", "out.csv"),
     "train": (
         *(
             "train",
@@ -78,7 +79,7 @@ def result_of(directory: Path) -> Path:
 def reference(directory: Path, command: str) -> tuple[bytes, float]:
     """What a run that nobody disturbs writes, and its seconds."""
     directory.mkdir()
-    (directory / "text.txt").write_text(f"{TEXT} " * 60)
+    (directory / "text.txt").write_text(f"{TEXT}\n" * 60)
     begun = time.monotonic()
     _, err = (process := start(directory, WRITERS[command])).communicate(timeout=300)
     if process.returncode:
