@@ -6,6 +6,7 @@ checkpoint need the results in their order, wherever they were computed; nodes n
 """
 
 import logging
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
@@ -20,6 +21,7 @@ from attn_cli.survey.running.storage import Stored, batch_as_stored, save
 from attn_cli.survey.running.worker import THREADS
 
 _AHEAD = 8  # batches for each worker that are read but not yet added: results that wait for an earlier one
+_ANSWER = 10.0  # seconds that a cluster has to answer
 _LOOK = 2.0  # seconds between two looks at the cluster
 _PATIENCE = 300.0  # seconds without any worker: the cluster has no room for one
 
@@ -56,10 +58,15 @@ class _Worker:
     """What an actor is: a model that reads batches."""
 
     def __init__(self, request: SurveyRequest, environment: Mapping[str, str]) -> None:
-        self._surveyor = Surveyor(request, environment)
+        self._request, self._environment = request, environment
 
-    def ready(self) -> None:
-        """Return when the model is open."""
+    def open(self) -> tuple[str, str] | None:
+        """Open the model; what the error says if that fails, and what to try."""
+        try:
+            self._surveyor = Surveyor(self._request, self._environment)
+        except AttnError as error:  # one that is raised here reaches the other process as a traceback
+            return error.problem, error.hint
+        return None
 
     def measure(self, number: int, batch: Batch) -> Stored:
         """What was found in a batch, as it is stored."""
@@ -120,7 +127,7 @@ class _Crew:
 
     def _hire(self) -> None:
         actor = self._actor.remote(self._cluster.request, dict(self._cluster.environment))
-        self._coming[actor.ready.remote()] = actor
+        self._coming[actor.open.remote()] = actor
 
     def _welcome(self) -> None:
         """Let workers that have opened the model begin; wait for the first if there is no other.
@@ -130,13 +137,30 @@ class _Crew:
         """
         is_alone = not self._busy and not self._idle
         for coming in self._wait(self._coming, _LOOK if is_alone else 0):
-            self._ray.get(coming)
-            self._idle.append(self._coming.pop(coming))
+            actor = self._coming.pop(coming)
+            if self._is_open(coming):
+                self._idle.append(actor)
+            else:
+                self._hire()
         if not is_alone or self._idle:
             self._heard = monotonic()
         elif monotonic() - self._heard > _PATIENCE:
             problem = f"no worker could begin on the cluster for {_PATIENCE:.0f} seconds"
             raise AttnError(problem, "ray status shows what is free; fewer --workers or --gpus-per-worker")
+
+    def _is_open(self, coming: Any) -> bool:
+        """Whether a worker has opened the model; false if it was lost before.
+
+        Raises:
+            AttnError: it cannot open the model, as no other would.
+        """
+        try:
+            error = self._ray.get(coming)
+        except self._ray.exceptions.RayError:
+            return False
+        if error is not None:
+            raise AttnError(*error)
+        return True
 
     def _wait(self, results: Mapping[Any, Any], seconds: float) -> list[Any]:
         if not results:
@@ -193,3 +217,15 @@ def _connected(address: str) -> Any:
         problem = f"no Ray cluster at {address}: {error}"
         raise AttnError(problem, "ray start --head on this machine, then --ray auto") from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `AttnError` if nothing answers at HOST:PORT: Ray would try for minutes, and end the process."""
+    host, is_there, port = address.rpartition("://")[2].rpartition(":")
+    if not is_there or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        problem = f"no Ray cluster at {address}: {error}"
+        raise AttnError(problem, "ray start --head on this machine, then --ray auto") from error
