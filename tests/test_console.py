@@ -372,10 +372,10 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(
     (tmp_path / "text").write_text("the cat")
     monkeypatch.setattr(os, "access", lambda *_, **__: False)  # a superuser may read any file
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, *_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     answer = attn("inspect", "--file", tmp_path / "text")
     assert (answer.status, answer.err.splitlines()) == (
         1,
