@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
@@ -191,8 +192,13 @@ def run(arguments: Sequence[str], world: World) -> int:
 
 
 def _run(arguments: Sequence[str], world: World) -> int:
+    began = time.monotonic()
     try:
         status = _called(arguments, world)
+        if "attn_cli.mapped_files" in sys.modules:  # weights were read
+            from attn_cli.mapped_files import check_unchanged, mapped_since
+
+            check_unchanged(mapped_since(began))
         world.finish()
     except BrokenPipeError:  # the reader closed the pipe
         world.drop_result()

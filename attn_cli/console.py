@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from attn_cli.errors import AttnError
 from attn_cli.safe_text import LEFT_TO_RIGHT, condensed, in_order, printable, text_encoding
@@ -175,14 +175,6 @@ class World:
         except (OSError, ValueError):  # no descriptor, or one that cannot be polled: read it instead
             return True
 
-    def stream(self) -> io.BufferedReader:
-        """Standard input as bytes, to be read piece by piece; the end of what has come is not its end."""
-        if not hasattr(self.stdin, "buffer"):
-            return io.BufferedReader(io.BytesIO(self.stdin.read().encode("utf-8", "surrogateescape")))
-        if not _returns_early(self.stdin):
-            return cast("io.BufferedReader", self.stdin.buffer)
-        return io.BufferedReader(_Patient(self))
-
     def _bytes(self, name: str) -> bytes:
         if not hasattr(self.stdin, "buffer"):
             return self.stdin.read().encode("utf-8", "surrogateescape")
@@ -218,23 +210,6 @@ class World:
         except OSError as error:  # there is no place left to say so
             self.is_unheard |= not isinstance(error, BrokenPipeError)
             _silence(self.stderr)
-
-
-class _Patient(io.RawIOBase):
-    """Standard input that is shared with a program which made it return at once; this waits for more."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        """The number of bytes that were put into `target`; 0: the end."""
-        raw = cast("io.BufferedReader", self._world.stdin.buffer).raw
-        while (count := raw.readinto(target)) is None:
-            self._world.has_input(None)
-        return int(count)
 
 
 def _visible(sentence: str) -> str:

@@ -24,14 +24,24 @@ _STATUS = 130
 _NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _FROM_SIGNAL = 128
 _STDERR = 2
+_CANNOT = 1
 _PATIENCE = 0.7  # seconds for the main thread to exit cleanly
 
 _heard: list[int] = []
 _raised: list[int] = []
 
 
+_programs: list[int] = []
+
+
+def is_program() -> bool:
+    """Whether the process is `attn`, whose signals it may handle, and not one that imports the package."""
+    return os.getpid() in _programs
+
+
 def listen() -> None:
     """Start listening for the signals, except for any that is ignored or has another handler."""
+    _programs.append(os.getpid())
     for number in _NUMBERS:
         if signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}:  # not with nohup
             signal.signal(number, _once)
@@ -115,6 +125,12 @@ def _say(line: bytes, stderr: int = _STDERR) -> None:
         os.write(stderr, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
     except OSError:  # standard error is closed
         return
+
+
+def fail(problem: str, hint: str) -> None:
+    """End the process with status 1 from within a signal handler of the system."""
+    _say(f"attn: {problem}\ntry: {hint}\n".encode("utf-8", "backslashreplace"))
+    os._exit(_CANNOT)
 
 
 def leave() -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -293,6 +294,19 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["inspect", "heads", "explain"])
+@pytest.mark.parametrize("text", ["the cat " * 125_001, "a" * 1_000_001, "e" + "\u0301" * 1_000_000])
+def test_a_text_that_no_model_runs_on_is_refused_before_it_is_split(
+    command: str, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text(text, "utf-8")
+    found = attn(command, "--file", file, "-m", "random")
+    size = f"{len(text):,} characters, and a model runs on at most 1,000,000"
+    assert found.err == f"attn: the text is too long: {size}\ntry: a part of it: head -c 100000 FILE\n"
+    assert found.status == 1
+
+
 def test_an_endless_pipe_is_read_up_to_a_bound() -> None:
     with Path("/dev/zero").open(encoding="utf-8") as endless:
         assert attn("tokens", "-", stdin=endless).err.startswith(
@@ -372,8 +386,12 @@ def test_a_file_that_may_not_be_read_is_no_wrong_usage(
     (tmp_path / "text").write_text("the cat")
     monkeypatch.setattr(os, "access", lambda *_, **__: False)  # a superuser may read any file
 
-    def refuse(path: Path, *_: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == tmp_path / "text":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     answer = attn("inspect", "--file", tmp_path / "text")

@@ -120,7 +120,7 @@ def test_inspect_loads_the_selection_of_tokens_only_with_an_option_for_it() -> N
 
 def test_inspect_loads_nothing_for_errors_files_and_probes_that_there_are_not(tmp_path: Path) -> None:
     (tmp_path / "probes").mkdir()  # another model was probed
-    needless = {"attn_cli.models.hub.names", "attn_cli.reading.free_memory", "attn_cli.show.data"}
+    needless = {"attn_cli.models.hub.names", "attn_cli.models.free_memory", "attn_cli.show.data"}
     assert not (needless | {"hashlib"}) & loaded("inspect", "the cat sat", ATTN_CACHE=str(tmp_path))
 
 

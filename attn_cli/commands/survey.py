@@ -101,7 +101,7 @@ def survey_heads(
     from attn_cli.survey.records import SurveyRequest
 
     targets = files.targets(out or (), (*SURVEYS, *PICTURES), force=force)
-    _check_each(each, targets, force=force)
+    _check_written(each, targets, force=force)
     canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, source.model)
     _check_stride(documents)
@@ -159,7 +159,7 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
     )
     checkpoint = kept.enter_context(beside)
     surveyed = _run(world, asked, files, layout, checkpoint)
-    _check_measured(surveyed, is_strict=asked.documents.strict)
+    _check_measured(surveyed)
     _write_each(world, asked, layout, metrics, checkpoint)
     again = Again(asked.source, asked.compute, asked.request.kind, asked.request.window is not None)
     facts = about(source, layout, asked.request, files.paths, surveyed)
@@ -173,8 +173,9 @@ def _files(world: World, documents: DocumentOptions) -> "InputFiles":
         AttnError: one is missing.
         UsageError: none was given, one is given twice, or is of another kind.
     """
+    from attn_cli.arrow import parquet_library
     from attn_cli.survey.inputs.documents import check_field
-    from attn_cli.survey.inputs.files import STDIN, find_files
+    from attn_cli.survey.inputs.files import STDIN, find_files, kind_of_file
 
     names = documents.files or []
     if not names:
@@ -185,6 +186,8 @@ def _files(world: World, documents: DocumentOptions) -> "InputFiles":
         names = [Path(STDIN)]
     found = find_files(names)
     check_field(found.paths, documents.field)
+    if any(kind_of_file(path) == ".parquet" for path in found.paths):
+        parquet_library()
     if found.passed_over:
         world.note(f"{found.passed_over:,} other files in these directories were passed over")
     return found
@@ -194,14 +197,16 @@ def _run(
     world: World, asked: _Asked, files: "InputFiles", layout: "Layout", checkpoint: "Checkpoint"
 ) -> "Surveyed":
     """Measure the documents with as many workers as are asked for."""
-    from attn_cli.commands.surveys.running import Meter, strictly, surveying
+    from attn_cli.commands.surveys.running import Meter, raising, strictly, surveying
+    from attn_cli.commands.surveys.standard_input import stream_of
     from attn_cli.survey.inputs.documents import documents
     from attn_cli.survey.running.run import run_survey
 
     chosen, meter = asked.documents, Meter(files.paths)
-    found: Iterator[Document | Unread] = documents(files.paths, world.stream(), chosen.field, chosen.per)
+    found: Iterator[Document | Unread] = documents(files.paths, stream_of(world), chosen.field, chosen.per)
     entries = meter.counted(strictly(found) if chosen.strict else found)
-    with surveying(world, meter) as progress:
+    with surveying(world, meter) as reported:
+        progress = raising(reported) if chosen.strict else reported
         return run_survey(
             entries, layout, _workers(world, asked), checkpoint, asked.summary.examples, progress
         )
@@ -227,12 +232,10 @@ def _check_cluster(run: RunOptions) -> None:
         raise UsageError(problem, "--ray auto, or --device cuda with --workers 1")
 
 
-def _check_measured(surveyed: "Surveyed", *, is_strict: bool) -> None:
-    """Raise `AttnError` if nothing could be measured, or with --strict something could not."""
-    from attn_cli.commands.surveys.running import place_of, unread_error
+def _check_measured(surveyed: "Surveyed") -> None:
+    """Raise `AttnError` if nothing could be measured."""
+    from attn_cli.commands.surveys.running import place_of
 
-    if is_strict and surveyed.unread:
-        raise unread_error(surveyed.unread[0])
     if surveyed.unread_count < surveyed.documents:
         return
     if not surveyed.unread:
@@ -284,13 +287,15 @@ def _write_each(
     world.fact(f"wrote {asked.each}")
 
 
-def _check_each(each: Path | None, targets: Mapping[Path, str], *, force: bool) -> None:
-    """Raise an error if the numbers of every document cannot be written."""
-    if each is None:
-        return
+def _check_written(each: Path | None, targets: Mapping[Path, str], *, force: bool) -> None:
+    """Raise an error if the results, or the numbers of every document, cannot be written."""
     from attn_cli.arrow import parquet_library
     from attn_cli.show import files
 
+    if ".parquet" in targets.values():
+        parquet_library()
+    if each is None:
+        return
     if each in targets:
         raise UsageError(f"the file is named twice: {each}", f"--each another{either(_EACH[:1])}")
     suffix = files.suffix_of(each, _EACH)

@@ -18,16 +18,26 @@ _STDIN = "-"
 _PATIENCE = 1.0  # seconds without data on standard input before a remark
 
 
-def text_request(world: World, options: TextOptions, kind: Kind | None = None) -> "TextRequest":
-    """The texts to read, checked.
+LONGEST = 1_000_000
+"""Characters of a text that a model runs on: some 250,000 tokens."""
+
+
+def text_request(
+    world: World, options: TextOptions, kind: Kind | None = None, most: int | None = LONGEST
+) -> "TextRequest":
+    """The texts to read, checked; `most` characters each, and any number if it is None.
 
     Raises:
         UsageError: no text was given, or two, or one is blank.
-        AttnError: a text is not UTF-8.
+        AttnError: a text is not UTF-8, or too long.
     """
     text = checked(_text(world, options.text, options.file), "the text")
     pair = None if options.pair is None else checked(options.pair, "the second text")
     target = None if options.target is None else checked(options.target, "the decoder's text")
+    for given, name in ((text, "the text"), (pair, "the second text"), (target, "the decoder's text")):
+        if most is not None and given is not None and len(given) > most:
+            size = f"{len(given):,} characters, and a model runs on at most {most:,}"
+            raise AttnError(f"{name} is too long: {size}", "a part of it: head -c 100000 FILE")
     from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
 
     return TextRequest(text, pair, target, kind, _chat(text, options))

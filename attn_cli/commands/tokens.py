@@ -14,7 +14,7 @@ from attn_cli.commands.inputs import (
     with_suited_backend,
 )
 from attn_cli.commands.results.continuation import requested_generation
-from attn_cli.commands.texts import text_request
+from attn_cli.commands.texts import LONGEST, text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -92,8 +92,8 @@ def list_tokens(
 
         check_seed(generation.generate, seed)
     wanted = requested_generation(generation, text, seed)
-    texts = text_request(world, text)
     runs = wanted is not None or prediction.predict is not None
+    texts = text_request(world, text, most=LONGEST if runs else None)
     if prediction.predict is None:
         _check_alone(prediction, backend, runs=runs)
     compute = options.ComputeOptions(backend=backend) if runs else None

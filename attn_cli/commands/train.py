@@ -266,12 +266,14 @@ def train_model(
         _check_format("--dtype", precision.dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
+    from attn_cli.training.memory import check_fits
     from attn_cli.training.recipe import TrainingRequest
 
     device = devices.chosen(precision.device)
     shape = replace(shape, head_count=_head_count(world, shape))
     is_brief = runs.was_started_brief(texts.out) if resume else None
     recipe = _recipe(shape, schedule, precision.dtype or devices.products(device), is_brief=is_brief)
+    check_fits(recipe, device)
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
         run = runs.resume(texts.out, request, world.fact)

@@ -492,7 +492,7 @@ class MultiHeadAttention:
         check_heads(width, heads, heads)
         draw = np.random.default_rng(seed)
         spread = 1 / math.sqrt(width)
-        weights = draw.normal(0.0, spread, (4, width, width)).astype(np.float32)
+        weights = (draw.normal(0.0, spread, (width, width)).astype(np.float32) for _ in range(4))
         query, key, value, output = (Linear(weight) for weight in weights)
         return cls(query, key, value, output, heads=heads, kv_heads=heads, mask=mask)
 

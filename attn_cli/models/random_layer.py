@@ -26,6 +26,10 @@ from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
 
+_MATRICES = 4  # W^Q, W^K, W^V and W^O
+_FLOAT32, _FLOAT64 = 4, 8  # bytes
+_SMALL = 1 << 29  # bytes that are not worth checking
+_ROOM = 0.9  # of the free memory, as in `reading/memory.py`
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -188,11 +192,25 @@ def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     """A layer of `request.heads` heads over vectors of `request.width` features.
 
     Raises:
-        AttnError: the width is not a multiple of the number of heads.
+        AttnError: the width is not a multiple of the number of heads, or the weights do not fit into memory.
     """
+    _check_fits(request.width)
     mask = causal if request.is_causal else everywhere
     layer = MultiHeadAttention.random(request.width, request.heads, seed=request.seed, mask=mask)
     return RandomLayer(request, backend, _adopted(layer, backend))
+
+
+def _check_fits(width: int) -> None:
+    """Raise `AttnError` if the weights do not fit: drawn in float64, kept in float32 and copied."""
+    size = width**2 * (2 * _MATRICES * _FLOAT32 + _FLOAT64)
+    if size < _SMALL:
+        return
+    from attn_cli.models.free_memory import free_bytes  # psutil: 0.03 s, and small layers do without
+
+    free = free_bytes("cpu")
+    if free is not None and size > _ROOM * free:
+        sizes = f"the weights of width {width} need {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        raise AttnError(f"not enough memory: {sizes}", "a smaller --width")
 
 
 def words(text: str) -> tuple[Token, ...]:

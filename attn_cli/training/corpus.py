@@ -3,6 +3,7 @@
 import codecs
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.mapped_files import watch
 from attn_cli.record import record
 from attn_cli.safe_text import text_encoding
 from attn_cli.training.atomic_write import written_atomically
@@ -106,6 +108,24 @@ def encode(files: Sequence[Path], tokenizer: "tokenizers.Tokenizer", target: Pat
 def id_type(vocabulary: int) -> type[np.uint16 | np.uint32]:
     """The smallest integer type that fits every id."""
     return np.uint16 if vocabulary <= 1 << 16 else np.uint32
+
+
+def mapped(path: Path, vocabulary: int) -> Ids:
+    """The ids in the file, mapped into memory.
+
+    Raises:
+        AttnError: they are not ids of a vocabulary of this size.
+    """
+    kind = np.dtype(id_type(vocabulary))
+    with _explained(path), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size and size % kind.itemsize == 0:
+            watch(path, file.fileno())
+            ids: Ids = np.memmap(file, kind, mode="r")
+            if all(int(ids[at : at + _BLOCK].max()) < vocabulary for at in range(0, ids.size, _BLOCK)):
+                return ids
+    problem = f"{path} is damaged: its {size} bytes are not ids of the {vocabulary} tokens of the run"
+    raise AttnError(problem, "--force to start over")
 
 
 def windows(ids: Ids, context: int, stride: int) -> Iterator[tuple[npt.NDArray[np.int64], int]]:

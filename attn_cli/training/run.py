@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
@@ -33,6 +32,7 @@ _HELD_OUT = 20  # the last twentieth is held out if no file is
 _MOST_HELD_OUT = 500_000  # tokens
 _LEAST_HELD_OUT = 32
 _SAMPLE = 10_000  # tokens
+_LEAST_PIECES = 257  # the bytes and the start
 RECORD = "run.json"
 _ADDED = {"is_brief": False}  # settings that recipes of older versions lack, with their values
 
@@ -223,19 +223,25 @@ def _learned_tokenizer(
         learned = bpe.learn(order.files, characters, order.recipe.vocabulary)
         with written_atomically(path) as temporary:
             temporary.write_text(learned.to_str(), encoding="utf-8")
-    return _read_tokenizer(path)
+    return _read_tokenizer(path, order.recipe.vocabulary)
 
 
-def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
-    """The tokenizer of a run.
+def _read_tokenizer(path: Path, most: int) -> tokenizers.Tokenizer:
+    """The tokenizer of a run, which has at most so many pieces.
 
     Raises:
         AttnError: its file is damaged.
     """
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain `Exception`
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the library raises plain `Exception`; its panics are not even that
         raise AttnError(f"{path} is damaged: {error}", "--force to start over") from error
+    if (pieces := tokenizer.get_vocab_size()) > max(most, _LEAST_PIECES):
+        problem = f"{path} is damaged: it has {pieces:,} pieces, and the run at most {most:,}"
+        raise AttnError(problem, "--force to start over")
+    return tokenizer
 
 
 def _tokens(
@@ -245,8 +251,7 @@ def _tokens(
     if not path.exists():
         said(f"tokenizing {', '.join(file.name for file in files)}")
         corpus.encode(files, tokenizer, path)
-    ids: Ids = np.memmap(path, corpus.id_type(tokenizer.get_vocab_size()), mode="r")
-    return ids
+    return corpus.mapped(path, tokenizer.get_vocab_size())
 
 
 def _check_length(train: Ids, held_out: Ids, recipe: Recipe) -> None:

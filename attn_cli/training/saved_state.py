@@ -16,6 +16,7 @@ from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.network import Network
 from attn_cli.training.optimizer.muon import MuonAdamW
 
+_MOST = 1 << 53  # tokens and seconds: a float holds every integer up to here
 _FILE = "state.safetensors"
 
 
@@ -59,17 +60,32 @@ def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition
         return RunPosition()
     try:
         with safe_open(path, "pt") as file:
-            mark = RunPosition(**json.loads(file.metadata()["mark"]))
+            mark = _position(json.loads(file.metadata()["mark"]))
             for name, tensor in network.parameters.tensors.items():
                 tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
                 if mark.step and tensor.requires_grad:
                     moments = {
-                        moment: file.get_tensor(f"{moment}.{name}") for moment in optimizer.moments_of(tensor)
+                        moment: _shaped(file.get_tensor(f"{moment}.{name}"), tensor, f"{moment}.{name}")
+                        for moment in optimizer.moments_of(tensor)
                     }
                     optimizer.state[tensor] = _optimizer_state(mark.step, moments, network.device)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         problem = f"the state of the run cannot be read: {path}: {error}"
         raise AttnError(problem, "--force to start over") from error
+    return mark
+
+
+def _position(values: Mapping[str, float]) -> RunPosition:
+    """The position, if a run can have it: JSON may say anything.
+
+    Raises:
+        ValueError: it cannot.
+        TypeError: a field is missing or unknown, or not a number.
+    """
+    mark = RunPosition(**values)  # type: ignore[arg-type]
+    are_numbers = type(mark.step) is type(mark.tokens) is int and isinstance(mark.seconds, int | float)
+    if not are_numbers or not 0 <= mark.step <= mark.tokens < _MOST or not 0 <= mark.seconds < _MOST:
+        raise ValueError(f"its position is {str(values)[:80]}")
     return mark
 
 

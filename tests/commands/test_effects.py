@@ -13,7 +13,8 @@ import pytest
 
 from attn_cli.cli import run
 from attn_cli.commands.results import progress
-from attn_cli.reading import free_memory, memory
+from attn_cli.models import free_memory
+from attn_cli.reading import memory
 from attn_cli.show import data
 from tests.commands.results.test_progress import Terminal
 from tests.support.language_models import MASKED, NEXT, TARGETED

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from attn_cli.models import free_memory
 from attn_cli.models.native.transformer import Block, Transformer
 from attn_cli.models.source import Source
-from attn_cli.reading import free_memory, memory
+from attn_cli.reading import memory
 from attn_cli.reading.memory import Need, Work
 from attn_cli.reading.report.extent import MOST_CELLS, PageExtent
 from tests.support.readings import reading_of

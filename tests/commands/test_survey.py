@@ -287,6 +287,51 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path) -> None:
     assert hint == "leave out --strict, which counts such documents"
 
 
+def test_a_document_that_cannot_be_measured_is_an_error_too_if_strict(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Uncle Sam sang\nthe cat sat\n")
+    answer = attn("survey", tmp_path / "a.txt", "--on", "Uncle", "--strict", "--workers", "1")
+    assert refused(answer)[1].startswith(f"{tmp_path}/a.txt, line 2: ")
+
+
+def test_a_survey_that_ended_early_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"\n".join([*(text.encode() for text in TEXTS * 40), b"caf\xe9", b"the cat sat"]))
+    out, whole = tmp_path / "found.json", tmp_path / "whole.json"
+    ended = attn("survey", texts, "-o", out, "--strict", "--workers", "1")
+    partial = f"{out}.partial has what was measured so far: --resume goes on with the same files and options"
+    assert (ended.status, ended.err.splitlines()[0]) == (1, partial)
+    again = attn("survey", texts, "-o", out, "--workers", "1")
+    assert refused(again)[1:] == (
+        f"an interrupted survey is in {out}.partial",
+        "--resume to go on with it, --force to start anew",
+    )
+    assert attn("survey", texts, "-o", out, "--workers", "1", "--resume").status == 0
+    assert attn("survey", texts, "-o", whole, "--workers", "2").status == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not Path(f"{out}.partial").exists()
+
+
+def test_other_options_are_no_survey_to_go_on_with(tmp_path: Path) -> None:
+    texts, out = tmp_path / "texts.txt", tmp_path / "found.json"
+    texts.write_bytes(b"the cat sat\ncaf\xe9")
+    attn("survey", texts, "-o", out, "--strict", "--workers", "1")
+    answer = attn("survey", texts, "-o", out, "--resume", "--window", "8", "--workers", "1")
+    assert f"{out}.partial is of another survey: options was " in answer.err
+    assert answer.status == 2
+
+
+def test_a_library_that_is_missing_is_named_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"")
+    missing = (1, ".parquet files need pyarrow, which is not installed", "pip install 'attn-cli[survey]'")
+    assert refused(attn("survey", "-o", tmp_path / "b.parquet", stdin="a text")) == missing
+    assert refused(attn("survey", "--each", tmp_path / "b.parquet", stdin="a text")) == missing
+    assert refused(attn("survey", tmp_path / "a.parquet")) == missing
+    assert refused(attn("heads", "--from", tmp_path / "a.parquet")) == missing
+
+
 def test_a_text_that_is_too_long_is_left_out_or_cut(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the cat sat on a mat\n" + "the cat sat " * 2000)
     answer = surveyed(tmp_path / "a.txt")

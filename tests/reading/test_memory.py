@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError
+from attn_cli.models import free_memory
 from attn_cli.models.backend import choose_backend, torch_backend
 from attn_cli.models.random_layer import RandomLayer, open_random_layer
 from attn_cli.models.source import Source, SourceRequest
-from attn_cli.reading import free_memory, memory
+from attn_cli.reading import memory
 from attn_cli.reading.memory import Need, Work, check, need
 from attn_cli.reading.steps import head_steps
 from attn_cli.reading.window import LARGEST

@@ -131,7 +131,7 @@ def test_too_many_tokens_are_refused_before_anything_runs(monkeypatch: pytest.Mo
 def test_what_does_not_fit_into_memory_is_refused_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = reading_of(monkeypatch, np.zeros((400, 4096)), "the cat sat " * 100)
     assert len(reading.tokens) > 128
-    monkeypatch.setattr("attn_cli.reading.free_memory.free_bytes", lambda _device: 250 << 20)
+    monkeypatch.setattr("attn_cli.models.free_memory.free_bytes", lambda _device: 250 << 20)
     with pytest.raises(AttnError) as raised:
         predict(reading, None, 1)
     assert raised.value.problem.startswith("not enough memory: this needs about 0.3 GB (weights 0.0, ")
@@ -145,7 +145,7 @@ def test_a_block_of_logits_counts_for_long_texts_only(
 ) -> None:
     reading = reading_of(monkeypatch, np.zeros((200, 4096)), "the cat sat " * 100)
     texts = replace(reading.texts, tokens=reading.tokens[:count])
-    monkeypatch.setattr("attn_cli.reading.free_memory.free_bytes", lambda _device: 250 << 20)
+    monkeypatch.setattr("attn_cli.models.free_memory.free_bytes", lambda _device: 250 << 20)
     if is_refused:
         with pytest.raises(AttnError, match="not enough memory"):
             predict(replace(reading, texts=texts), None, 1)

@@ -115,8 +115,8 @@ class RunOptions:
             min=1,
             max=1024,
             metavar="N",
-            help="Processes, each with the model and one thread. The results do not depend on it; on a "
-            "cluster, as many as it has room for.",
+            help="Processes, each with the model and one thread; on a cluster, by default as many as it has "
+            "room for. The results do not depend on it.",
             show_default="number of cores",
         ),
     ] = None

@@ -72,6 +72,17 @@ def strictly(documents: Iterable[Document | Unread]) -> Iterator[Document | Unre
         yield entry
 
 
+def raising(progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """`progress`; the first document that cannot be measured is an error."""
+
+    def watch(found: Progress) -> None:
+        if found.unread:
+            raise unread_error(found.unread[0])
+        progress(found)
+
+    return watch
+
+
 def unread_error(entry: Unread) -> AttnError:
     """The error for a document that cannot be read or measured."""
     return AttnError(f"{place_of(entry)}: {entry.why}", "leave out --strict, which counts such documents")

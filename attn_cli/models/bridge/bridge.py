@@ -484,7 +484,7 @@ class Bridge:
         """
         tokenizer, start = self._splitter.target_tokenizer(), self._start_id()
         tokens = self._fit.checked(tokenizer(text))
-        return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
+        return shift_right(tokens[-1] if start is None else self._fit.start(start, tokenizer), tokens)
 
     def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
         """The tokens of a text as this kind of attention reads them, without special tokens."""

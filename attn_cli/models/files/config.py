@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.files.safe_paths import LARGEST_CONFIG, checked_path
 from attn_cli.record import record
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -24,6 +24,9 @@ class NotNativeError(AttnError):
 
 
 _OF_QUANTISATION = ("quantization_config", "compression_config", "quantization")
+MOST_LAYERS = 10_000
+"""More than any model has; the deepest of Wang et al. 2022 (arXiv:2203.00555) has 2,500."""
+
 _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 
 
@@ -49,6 +52,13 @@ class Config:
         value = self.integer(*names, default=default)
         if value < 1:
             raise self._unfit(names, value, "1 or more")
+        return value
+
+    def layers(self, *names: str, default: int | None = None) -> int:
+        """A number of layers, at most `MOST_LAYERS`: lists of them are built before the weights are read."""
+        value = self.count(*names, default=default)
+        if value > MOST_LAYERS:
+            raise self._unfit(names, value, f"{MOST_LAYERS:,} or fewer")
         return value
 
     def either(self, general: str, own: str) -> tuple[str, str]:
@@ -130,7 +140,7 @@ def read_config(directory: Path) -> Config:
     Raises:
         AttnError: there is none, or it is not a JSON object.
     """
-    path = checked_path(directory, "config.json", LARGEST_TEXT)
+    path = checked_path(directory, "config.json", LARGEST_CONFIG)
     return Config(read_json(path), path)
 
 
@@ -140,7 +150,7 @@ def read_adapter_config(directory: Path) -> Config:
     Raises:
         AttnError: as `read_config`.
     """
-    path = checked_path(directory, ADAPTER_CONFIG, LARGEST_TEXT)
+    path = checked_path(directory, ADAPTER_CONFIG, LARGEST_CONFIG)
     return Config(read_json(path), path)
 
 
@@ -166,6 +176,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     """The value as JSON, truncated to 40 characters."""
-    text = json.dumps(value)
-    limit = 40
+    limit, text = 40, ""
+    for part in json.JSONEncoder().iterencode(value):  # a long list is not written out
+        text += part[: limit + 1]
+        if len(text) > limit:
+            break
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -16,6 +16,15 @@ from attn_cli.errors import AttnError
 LARGEST_TEXT = 100_000_000
 """Maximum size of a parsed file, in bytes; parsing takes several times that, and tokenizers reach 40 MB."""
 
+LARGEST_CONFIG = 10_000_000
+"""The same for a configuration: names of 22,000 classes take 1.6 MB, and lists in memory 20 times that."""
+
+LARGEST_INDEX = 25_000_000
+"""The same for the list of a model's shards: 9 MB for the 92,000 tensors of DeepSeek-V3."""
+
+LARGEST_HEADER = 10_000_000
+"""The same for the header of a safetensors file, 80,000 tensors: the largest models have 600 in a file."""
+
 
 _NOT_A_NAME = frozenset({"", os.curdir, os.pardir})
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.safe_paths import LARGEST_HEADER
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, index_of, map_file
 from attn_cli.record import record
 
@@ -26,7 +27,6 @@ _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | _EIGHTS  # 
 _NARROW = ("F16", "BF16", *_EIGHTS)  # copied, because they are converted to float32
 _WORTH_GIVING_BACK = 1 << 20  # bytes
 _LENGTH = 8  # bytes of the header's length
-_LONGEST_HEADER = 100_000_000  # the limit of the library `safetensors`
 
 
 @record(frozen=True, slots=True)
@@ -81,8 +81,11 @@ def _entries(path: Path, buffer: mmap.mmap) -> dict[str, _Entry]:
     """The entries of the file's header, checked against the file's size."""
     size = len(buffer)
     length = int.from_bytes(buffer[:_LENGTH], "little")
-    if size < _LENGTH or length > min(size - _LENGTH, _LONGEST_HEADER):
+    if size < _LENGTH or length > size - _LENGTH:
         raise AttnError(f"{path} is truncated or not a safetensors file: {size} bytes", RELOAD)
+    if length > LARGEST_HEADER:
+        sizes = f"{length / 1e6:,.0f} MB, and the limit is {LARGEST_HEADER / 1e6:,.0f} MB"
+        raise AttnError(f"{path} has a header that is too large: {sizes}", "save the model in several shards")
     try:
         header = json.loads(buffer[_LENGTH : _LENGTH + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:

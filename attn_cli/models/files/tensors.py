@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.mapped_files import watch
 from attn_cli.models.files.impostors import START, check_weights
 from attn_cli.record import record
 
@@ -52,6 +53,7 @@ def map_file(path: Path) -> mmap.mmap:
     try:
         with path.open("rb") as file:
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            watch(path, file.fileno())
     except FileNotFoundError as error:
         raise AttnError(
             f"{path} does not exist", "a directory that contains the weights as model.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config, read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path, joined
+from attn_cli.models.files.safe_paths import LARGEST_INDEX, checked_path, joined
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
@@ -240,7 +240,7 @@ def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
         if (directory / form.whole).exists():
             return form, [checked_path(directory, form.whole)]
         if (directory / form.index).exists():
-            index = checked_path(directory, form.index, LARGEST_TEXT)
+            index = checked_path(directory, form.index, LARGEST_INDEX)
             names = shard_names(index, form)
             lacking = [name for name in names if not joined(directory, name).exists()]
             if lacking:

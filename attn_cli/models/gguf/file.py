@@ -25,7 +25,10 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_MOST_TEXTS = 10_000_000  # more than any vocabulary
+_LONGEST_HEADER = 64_000_000  # bytes: the vocabulary and merges of Llama 4 take 15 MB
+_MOST_TEXTS = 1_500_000  # in all: Llama 4 has 640,000 pieces and merges
+_MOST_KEYS = 10_000  # of metadata: models have 20 to 60
+_MOST_TENSORS = 100_000  # in a file: DeepSeek-V3 has 1,100, because experts are stored together
 _MOST_DIMENSIONS = 4
 _ALIGNMENT = 32  # bytes, unless the file says otherwise
 
@@ -73,6 +76,7 @@ class _Cursor:
 
     def __init__(self, path: Path, buffer: mmap.mmap) -> None:
         self.path, self.buffer, self.offset = path, buffer, 0
+        self.texts = 0  # that arrays had so far
 
     def bytes(self, count: int) -> bytes:
         start = self._pass(count)
@@ -113,8 +117,15 @@ class _Cursor:
     def damaged(self, problem: str) -> AttnError:
         return AttnError(f"{self.path} has a damaged header: {problem}", RELOAD)
 
+    def check_count(self, what: str, count: int, most: int) -> None:
+        """Raise `AttnError` if the file claims to have more than any model has: lists of them are built."""
+        if count > most:
+            raise self.damaged(f"it has {count:,} {what}, and the limit is {most:,}")
+
     def _array(self, kind: int, count: int) -> list[str] | npt.NDArray[Any]:
-        if kind == _TEXT and count <= _MOST_TEXTS:
+        if kind == _TEXT:
+            self.texts += count
+            self.check_count("strings", self.texts, _MOST_TEXTS)
             return [self.text() for _ in range(count)]
         if kind not in _SCALARS:
             raise self.damaged(f"an array of {count} values of type {kind}")
@@ -127,11 +138,14 @@ class _Cursor:
         if self.offset > len(self.buffer):
             problem = f"{self.path} is truncated: the header goes past its {len(self.buffer)} bytes"
             raise AttnError(problem, RELOAD)
+        if self.offset > _LONGEST_HEADER:
+            raise self.damaged(f"it is longer than {_LONGEST_HEADER / 1e6:.0f} MB")
         return start
 
 
 def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Any]:
     """Read the keys of the header, each with its value."""
+    cursor.check_count("keys", count, _MOST_KEYS)
     metadata: dict[str, Any] = {}
     for _ in range(count):
         key = cursor.text()
@@ -143,6 +157,7 @@ def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Any]:
 
 def _read_tensors(cursor: _Cursor, count: int, metadata: Mapping[str, Any]) -> dict[str, Tensor]:
     """Read the tensors' entries; their data starts after the header."""
+    cursor.check_count("tensors", count, _MOST_TENSORS)
     infos = [cursor.tensor_info() for _ in range(count)]
     start = _start_of_tensors(cursor, metadata)
     tensors: dict[str, Tensor] = {}

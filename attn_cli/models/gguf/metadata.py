@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.tensors import RELOAD
 
 HINT = "use the model's directory in Hugging Face layout"
 
+_ONE_VALUE = frozenset(["general.alignment", "general.name", "split.count"])
 _PLACES = ("attention.", "rope.")
 _READ = frozenset(
     [
@@ -43,6 +45,37 @@ _OFF = {  # known only with this value, which changes nothing
     "rope.scaling.yarn_ext_factor": 1,
     "rope.scaling.yarn_log_multiplier": 0,
 }
+
+_ARRAYS = frozenset(["tokens", "scores", "token_type", "merges", "added_tokens", "precompiled_charsmap"])
+"""Of the tokenizer."""
+
+_OF_LAYERS = frozenset(["attention.head_count", "attention.head_count_kv"])
+"""May be a number for each layer, which is refused where the config is read."""
+
+_MOST_LAYERS = 10_000
+
+
+def check_arrays(metadata: Mapping[str, Any], kind: str, path: object) -> None:
+    """Check that no array stands where attn reads one value, and none is longer than layers can be.
+
+    Raises:
+        AttnError: an array stands there.
+    """
+    for key, value in metadata.items():
+        if isinstance(value, str | int | float):
+            continue
+        name = key.removeprefix(f"{kind}.")
+        is_long = name != key and len(value) > _MOST_LAYERS
+        if is_long or key in _ONE_VALUE or _is_one_value(key, name):
+            raise AttnError(f"{path} has an array of {len(value):,} values as {key}, not one value", RELOAD)
+
+
+def _is_one_value(key: str, name: str) -> bool:
+    """Whether the key, called `name` without the architecture, is one that attn reads as one value."""
+    _, is_of_tokenizer, mark = key.partition("tokenizer.ggml.")
+    if is_of_tokenizer:
+        return mark not in _ARRAYS and not mark.endswith("_ids")
+    return name != key and name.startswith((*_PLACES, "expert_")) and name not in _OF_LAYERS
 
 
 def check_metadata(

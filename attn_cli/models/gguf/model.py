@@ -13,7 +13,7 @@ from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
-from attn_cli.models.gguf.metadata import HINT, check_metadata
+from attn_cli.models.gguf.metadata import HINT, check_arrays, check_metadata
 from attn_cli.models.gguf.tokens import build_tokenizer
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.record import record
@@ -88,6 +88,7 @@ def open_gguf(path: Path) -> GgufModel:
     if not isinstance(kind, str) or kind not in FAMILIES:
         problem = f"{path} has an architecture that is not supported in GGUF: '{kind}'"
         raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {HINT.removeprefix('use ')}")
+    check_arrays(file.metadata, kind, path)
     if file.metadata.get("split.count", 1) != 1:
         raise AttnError(f"{path} is only one part of a model", "join the parts: llama-gguf-split --merge")
     if file.metadata.get(f"{kind}.expert_count", 0) != 0:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attn_cli.errors import AttnError
 from attn_cli.models.gguf.file import GgufFile
 from attn_cli.models.tokens.chat.template import ChatTemplate
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import tokenizers
 
 _UNKNOWN, _CONTROL, _GIVEN = 2, 3, 4  # values of token_type: unknown, control, user-defined
+_MOST_WORK = 100_000_000
+"""The largest sum of the pieces' squared lengths: each is split in every place. Gemma 3 has 13 million."""
+
 _NOT_STRIPPING = frozenset({"<unk>", "<s>", "<|endoftext|>"})
 _NAMED = {
     "bos_token": "bos_token_id",
@@ -82,10 +87,22 @@ class _Vocabulary:
             AttnError: it is missing, or has another length.
         """
         value = self.of(key)
-        values = [] if value is None or isinstance(value, str | int | float) else list(value)
+        values = value if isinstance(value, np.ndarray) else ()
         if len(values) != len(self.pieces):
             raise self.unfit(f"{len(self.pieces)} pieces, but {len(values)} values of {key}")
-        return values
+        return list(values)
+
+    @property
+    def merges(self) -> list[str]:
+        """The merges of a byte-level tokenizer.
+
+        Raises:
+            AttnError: they are not strings.
+        """
+        listed = self.of("merges")
+        if listed is not None and not isinstance(listed, list):
+            raise self.unfit("its merges are not strings")
+        return listed or []
 
     def piece(self, key: str) -> str:
         """The piece whose id is stored under `key`.
@@ -137,12 +154,14 @@ def _chat_template(vocabulary: _Vocabulary) -> ChatTemplate | None:
 
 
 def _read_vocabulary(file: GgufFile, *, in_order: bool) -> _Vocabulary:
-    """Read the pieces; they must be distinct, and no more than the embedding has rows."""
+    """Read the pieces; they must be distinct, short, and no more than the embedding has rows."""
     listed = file.metadata.get("tokenizer.ggml.tokens")
     pieces = listed if isinstance(listed, list) else []
     if in_order:
         pieces = ["▁" * len(piece) if piece and not piece.strip(" ") else piece for piece in pieces]
     vocabulary = _Vocabulary(file, pieces, in_order)
+    if sum(len(piece) ** 2 for piece in pieces) > _MOST_WORK:
+        raise vocabulary.unfit(f"its longest piece has {max(map(len, pieces)):,} characters")
     if len(set(pieces)) != len(pieces):
         raise vocabulary.unfit("a piece occurs twice")
     embedding = file.tensors.get("token_embd.weight")
@@ -157,7 +176,7 @@ def _byte_level(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
     from tokenizers import decoders, models, normalizers, pre_tokenizers
 
     pre_tokenizer = _choose_pre_tokenizer(vocabulary)
-    merges = [tuple(merge.split(" ")) for merge in vocabulary.of("merges") or ()]
+    merges: Any = [tuple(merge.split(" ")) for merge in vocabulary.merges]
     inner = tokenizers.Tokenizer(
         models.BPE(_numbered(vocabulary), merges, ignore_merges=pre_tokenizer.has_whole_words)
     )

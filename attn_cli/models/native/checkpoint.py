@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.core.masks import Rule, narrowed
+from attn_cli.mapped_files import check_unchanged
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
@@ -167,7 +168,8 @@ class Checkpoint:
         assert decoder is not None, "called only for a model with a decoder"
         assert start is not None, "a decoder has a start token"
         tokenizer = self._splitter.target_tokenizer()
-        return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
+        fit = self._fit(decoder)
+        return shift_right(fit.start(start, tokenizer), fit.checked(tokenizer(text, None)))
 
     def plain_tokens(self, text: str, kind: Kind) -> tuple[Token, ...]:
         """The tokens of a text as this kind of attention reads them, without special tokens."""
@@ -203,6 +205,8 @@ class Checkpoint:
             AttnError: a file is missing or damaged, or does not match the configuration.
         """
         self._transformer.check()
+        if self.spec.decoder is not None:
+            replace(self._transformer, spec=self.spec.decoder).check()
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
         """The heads with a known pattern, the highest score first; with an adapter they are not known."""
@@ -210,7 +214,10 @@ class Checkpoint:
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
-        return of_layers(self._every_attention(texts, kind), layers)
+        files = {tensor.path for tensor in self.open_weights().tensors.values()}
+        for layer in of_layers(self._every_attention(texts, kind), layers):
+            check_unchanged(files)
+            yield layer
 
     def decomposed_input(
         self, texts: Texts, kind: Kind, layer: int, queries: Sequence[int], keys: Sequence[int]

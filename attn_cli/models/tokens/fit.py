@@ -6,6 +6,9 @@ from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token, Tokenizer
 from attn_cli.record import record
 
+_IDS = 1 << 32
+"""The ids that tokenizers have."""
+
 
 @record(frozen=True, slots=True)
 class Fit:
@@ -30,6 +33,17 @@ class Fit:
                 segment = f"segment {token.segment}, but there are {self.segments}"
                 raise AttnError(f"the token '{token.piece}' is in {segment}", self._hint)
         return tokens
+
+    def start(self, index: int, tokenizer: Tokenizer) -> Token:
+        """The token with which the decoder starts.
+
+        Raises:
+            AttnError: its id is out of range.
+        """
+        if not 0 <= index < min(self.vocabulary, _IDS):
+            size = f"decoder_start_token_id {index}, but the vocabulary has {self.vocabulary}"
+            raise AttnError(f"{self.path} has {size}", "download the model again, or repair config.json")
+        return tokenizer.token(index)
 
     def remarks(self, tokenizer: Tokenizer) -> tuple[str, ...]:
         """A remark if a chosen tokenizer has more tokens than the model has embeddings."""

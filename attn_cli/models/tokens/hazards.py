@@ -15,6 +15,7 @@ from attn_cli.errors import AttnError
 MOST_GROWTH = 64
 """How many times as long a text may become by replacements; published tokenizers keep its length."""
 HINT = "a tokenizer whose authors you trust"
+_IN_FILE = rb'"Regex"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")'
 _PARTS = ("normalizer", "pre_tokenizer", "decoder")
 _CLASS = r"\[\^?\]?(?:\\.|\[(?:\\.|[^\]\\])*\]|[^\]\\\[])*\]"  # [...], with classes inside it
 _ESCAPE = r"\\[pP]\{[^}]*\}|\\[^1-9gkKRX]"
@@ -36,16 +37,12 @@ def check_growth(inner: Any) -> None:
 
 def has_odd_patterns(content: bytes) -> bool:
     """Whether a `tokenizer.json` has a regular expression that might not end."""
-    if b'"Regex"' not in content:
+    if b'"Regex"' not in content:  # a tenth of the time of the search
         return False
     try:
-        whole = json.loads(content)
-    except (ValueError, RecursionError):
-        return False  # the library says what is wrong with it
-    if not isinstance(whole, dict):
+        return any(is_odd(str(json.loads(found))) for found in re.findall(_IN_FILE, content))
+    except ValueError:  # no JSON: the library says so
         return False
-    states = [state for name in _PARTS for state in _flat(whole.get(name))]
-    return any(is_odd(pattern) for pattern in _patterns(states))
 
 
 def has_odd_parts(inner: Any) -> bool:

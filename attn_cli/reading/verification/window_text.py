@@ -1,8 +1,8 @@
 """A text longer than a model's sliding window, so that a comparison covers what the window hides."""
 
 from attn_cli.models.backend import estimate_operations
+from attn_cli.models.free_memory import free_bytes
 from attn_cli.models.source import SlidingWindow, Source
-from attn_cli.reading.free_memory import free_bytes
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 

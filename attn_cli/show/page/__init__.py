@@ -6,6 +6,7 @@ Python side, one idea each:
 - `payload.py` the lines of all heads, compressed by threads while the next layer runs;
 - `document.py` the metadata, as one JSON object; `table.py` one head for readers without scripts;
 - `script.py` the modules of `script/` as one inline script, in the order of their imports;
+  `compact.py` leaves out what only their readers need;
 - `writing.py` the template, the style sheet, the script with its hash, and both data blocks as one file.
 
 The page's data are two blocks. `<script type="application/json" id="about">` is the object of
@@ -34,27 +35,31 @@ Of a long text a cell is the largest weight of a block of `kind.cells` queries a
 
 Modules of the page, in `script/`; those further down import only those above them:
 
-Each becomes a function that returns its exports, so that names of modules cannot collide; `main.js` gives
+In the page they share one scope, without imports: no two have a name in common. `main.js` gives
 the console (and tests) `attn.about`, `attn.headAt(place)`, `attn.cellAt(cell)`, `attn.state` and
 `attn.change(part)`.
 
-- `page.js` the metadata, and small functions on elements; `entries.js` inflates entries;
+- `page.js` the metadata, and small functions on elements; `canvases.js` the same on canvases, and their
+  colours; `lists.js` lists whose lines are chosen; `entries.js` inflates entries;
 - `heads.js` the weights of a head: matrix, mask, sink, exact steps; kept for the last ones asked for;
 - `state.js` what is shown, as one object with listeners, and as the fragment of the address;
-- `colours.js` scales, and from a number to a colour, light and dark; `numbers.js` numbers and tokens as text;
-- `shown.js` a head as views show it: words merged, hidden keys in one column, rows divided, the difference of
-  two heads; each with how far it may be off;
-- in `views/`: `overview.js` the layer × head map and the thumbnails; `places.js` the scatter and the list of
-  heads; `matrix.js` the matrices; `lines.js` lines between tokens; `text.js` the text, shaded; `row.js` the
-  chosen row, sorted, and as CSV; `whole.js` whole rows; `cell.js` the chosen cell, step by step;
-- `controls.js` buttons and choices: an element with `data-set` sets a part of the state, one with `data-when`
-  is shown for some values of it;
+- `colours.js` scales, from a number to a colour, light and dark, and from many to a picture; `numbers.js`
+  numbers and tokens as text;
+- `shown.js` a head as views show it: words merged, hidden keys in one column, rows divided, the difference
+  of two heads; each with how far it may be off;
+- in `views/`: `overview.js` the layer × head map and the thumbnails; `places.js` the scatter and the list
+  of heads; `matrix.js` the matrices; `readout.js` the chosen head and cell in words; `lines.js` lines
+  between tokens; `text.js` the text, shaded; `row.js` the chosen row, sorted, and as CSV; `whole.js`
+  whole rows; `cell.js` the chosen cell, step by step;
+- `controls.js` buttons and choices: an element with `data-set` sets a part of the state, one with
+  `data-when` is shown for some values of it;
 - `picture.js` a section as SVG: views draw once more, on contexts that record; `save.js` files and the
   clipboard; `command.js` the command that shows the same in a terminal;
-- `keys.js` the keyboard, and what is read aloud; `main.js` starts them.
+- `keys.js` the keyboard, and what is read aloud: a key presses the button, or turns the choice, that names
+  it in `aria-keyshortcuts`; `main.js` starts them.
 
 A view is a function that draws the state into its element; it registers itself with `onChange`, writes only
-by `change`, and creates text only as `textContent`. Every part of the state but `hover` is in the address. A
+by `change`, and creates text only as text nodes. Every part of the state but `hover` is in the address. A
 view that draws on a canvas gets its context from `sharpen`, so that it is saved as SVG too; what is chosen on
 a canvas is an element over it, which the Tab key and arrow keys reach and screen readers read. A new view is
 a new module, an element in `page.html` and an import in `main.js`.

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from time import monotonic
 
@@ -24,6 +24,7 @@ class Progress:
     documents: int  # that were read, with those that could not be measured
     tokens: int
     measured_now: int  # of the tokens, those that this process saw measured
+    unread: Sequence[Unread] = ()  # the first documents that could not be read or measured
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ def run_survey(
     run = _Run(layout, checkpoint, examples, most_unread)
     for number in workers.run(run.tasks(documents)):
         run.add(number)
-        progress(Progress(run.documents, run.tokens, run.measured_now))
+        progress(Progress(run.documents, run.tokens, run.measured_now, run.unread))
     run.finish()
     return Surveyed(run.totals, run.unread, run.reasons, run.documents, run.tokens)
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT
+from attn_cli.models.files.safe_paths import LARGEST_CONFIG, LARGEST_TEXT
 from attn_cli.models.open import open_checkpoint
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import RECIPES
@@ -123,11 +123,15 @@ def test_a_pipe_instead_of_a_file_is_not_waited_for(model: Path, name: str) -> N
     assert refused(model) == (f"{model / name} is not a regular file", "replace it with a regular file")
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "attn.json"])
-def test_a_file_that_would_fill_the_memory_is_not_parsed(model: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("config.json", LARGEST_CONFIG), ("tokenizer.json", LARGEST_TEXT), ("attn.json", LARGEST_TEXT)],
+)
+def test_a_file_that_would_fill_the_memory_is_not_parsed(model: Path, name: str, most: int) -> None:
     with (model / name).open("r+b") as file:
-        file.truncate(LARGEST_TEXT + 1)  # the disk holds a page of it
-    problem = f"{model / name} is too large: 100 MB, and the limit is 100 MB"
+        file.truncate(most + 1)  # the disk holds a page of it
+    size = most // 10**6
+    problem = f"{model / name} is too large: {size} MB, and the limit is {size} MB"
     assert refused(model) == (problem, "download the file again")
 
 

@@ -532,8 +532,49 @@ def test_a_missing_tensor_is_named(twin: Path) -> None:
 
 
 def test_a_billion_layers_are_refused(twin: Path) -> None:
-    with pytest.raises(AttnError, match=r"^the tensor layers\.999999999\..* is missing from "):
-        source(written(twin, block_count=10**9)).check()
+    with pytest.raises(AttnError, match=r"is 1000000000, which is not 10,000 or fewer$"):
+        source(written(twin, block_count=10**9))
+
+
+def test_more_layers_than_the_file_has_are_refused(twin: Path) -> None:
+    with pytest.raises(AttnError, match=r"^the tensor layers\.9999\..* is missing from "):
+        source(written(twin, block_count=10**4)).check()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("split.count", "general.name", "llama.expert_count", "llama.rope.scaling.type"),
+        *("llama.rope.scaling.factor", "llama.attention.causal", "tokenizer.ggml.add_bos_token"),
+        *("tokenizer.ggml.model", "tokenizer.ggml.eos_token_id"),
+    ],
+)
+@pytest.mark.parametrize("values", [[1, 2], ["a", "b"], [0.5, 0.5]])
+def test_an_array_in_place_of_one_value_is_refused(twin: Path, name: str, values: list[Any]) -> None:
+    def change(writer: gguf.GGUFWriter) -> None:
+        for shard in writer.kv_data:
+            shard.pop(name, None)
+        writer.add_array(name, values)
+
+    file = written(twin, change)
+    problem = f"{file} has an array of 2 values as {name}, not one value"
+    with pytest.raises(AttnError) as caught:
+        source(file)
+    assert (caught.value.problem, caught.value.hint) == (problem, "download the file again")
+
+
+@pytest.mark.parametrize("length", [10**4, 10**5])
+def test_a_piece_of_many_characters_is_refused_before_it_is_split(twin: Path, length: int) -> None:
+    change = tokenizer(tokens=["a", "b" * (length + 1)])
+    with pytest.raises(AttnError, match=f"its longest piece has {length + 1:,} characters"):
+        source(written(twin, vocabulary=change))
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_merges_and_scores_that_are_other_arrays_are_refused(twin: Path, kind: str) -> None:
+    changed = {"merges": [1, 2], "scores": ["a", "b"], "pre": "gpt-2", "model": kind}
+    with pytest.raises(AttnError, match=r"its merges are not strings|0 values of scores"):
+        source(written(twin, vocabulary=tokenizer(**changed)))
 
 
 def test_only_the_requested_rows_are_dequantised(twin: Path) -> None:
@@ -580,15 +621,20 @@ LYING: list[tuple[bytes, str]] = [
     (header(version=1), "has an unsupported GGUF version: 1, not 2 or 3"),
     (header(version=4), "has an unsupported GGUF version: 4, not 2 or 3"),
     (header(version=3 << 24), "has an unsupported GGUF version: 50331648, not 2 or 3"),
-    (header(keys=2**64 - 1), SHORT),
-    (header(tensors=2**64 - 1), SHORT),
+    (header(keys=10_000), SHORT),
+    (header(keys=10_001), "has a damaged header: it has 10,001 keys, and the limit is 10,000"),
+    (header(tensors=100_000), SHORT),
+    (header(tensors=100_001), "has a damaged header: it has 100,001 tensors, and the limit is 100,000"),
     (header(text(b"", 2**63), keys=1), SHORT),
     (
         header(array(8, 2**60), keys=1),
-        "has a damaged header: an array of 1152921504606846976 values of type 8",
+        "has a damaged header: it has 1,152,921,504,606,846,976 strings, and the limit is 1,500,000",
     ),
-    (header(array(8, 10**7), keys=1), SHORT),
-    (header(array(8, 10**7 + 1), keys=1), "has a damaged header: an array of 10000001 values of type 8"),
+    (header(array(8, 1_500_000), keys=1), SHORT),
+    (
+        header(array(8, 1_500_001), keys=1),
+        "has a damaged header: it has 1,500,001 strings, and the limit is 1,500,000",
+    ),
     (header(array(4, 2**60), keys=1), SHORT),
     (header(array(9, 1), keys=1), "has a damaged header: an array of 1 values of type 9"),
     (header(text(b"k"), struct.pack("<I", 13), keys=1), "has a damaged header: a value is of type 13"),

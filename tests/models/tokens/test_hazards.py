@@ -130,6 +130,18 @@ def test_regular_expressions_that_repeat_or_refer_are_odd(pattern: str) -> None:
     assert is_odd(pattern)
 
 
+@pytest.mark.parametrize(
+    "content", ["[" * 10**7, '{"added_tokens": [' + "[]," * 10**6, '{"Regex": "' + "a" * 10**7]
+)
+def test_a_large_file_that_is_no_tokenizer_is_refused_at_once(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    before = time.process_time()
+    with pytest.raises(AttnError, match=r"tokenizer.json is not a valid tokenizer: "):
+        open_tokenizer_file(path)
+    assert time.process_time() - before < 5
+
+
 def older_tokenizer(folder: Path) -> Path:
     """The place of the `vocab.txt` of a tokenizer in the older format."""
     (folder / "config.json").write_text('{"model_type": "bert"}')

@@ -12,9 +12,10 @@ from safetensors.numpy import load_file, save_file
 from attn_cli.answers.contrast import BiasType, ContrastSide, KeyContrast
 from attn_cli.core.decomposition import Component
 from attn_cli.errors import AttnError
+from attn_cli.models import free_memory
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
-from attn_cli.reading import free_memory, memory
+from attn_cli.reading import memory
 from attn_cli.reading.reading import Reading, TextRequest, read
 from attn_cli.reading.steps import head_steps
 from attn_cli.reading.weight.key_contrast import contrast_keys

@@ -68,7 +68,7 @@ def test_two_heads_stand_side_by_side_with_their_difference(page: OpenPage) -> N
     assert expected in page.text("readout").replace("<0.002", "0.000")
     assert page.text("row-names").split() == ["position", "token", "1.7", "2.7", "1.7", "−", "2.7"]
     largest = int(np.nanargmax(np.abs(difference[15])))
-    assert page.run("document.querySelector('#row-list tr').dataset.cell") == f"{largest}"
+    assert page.run("document.querySelector('#row-list td').textContent") == f"{largest}"
 
 
 def test_a_pinned_head_is_let_go_of_by_the_same_button(page: OpenPage) -> None:

@@ -1,29 +1,38 @@
 // The controls: each sets a part of the state, shows what it is, and has a key that does the same.
-import { about, element } from "./page.js";
-import { change, haveWords, mayMerge, onChange, state } from "./state.js";
+import { about, element, on, onClicks, shortName, write } from "./page.js";
+import { change, haveWords, kindShown, mayMerge, onChange, state } from "./state.js";
 
 const controls = [...document.querySelectorAll("[data-set]")];
-const SPECIAL = ["nothing", "first", "special"];
 
 /** Which keys a choice hides. */
 function keysOf(choice) {
-  if (choice === "chosen") return [state.key];
-  return { nothing: [], first: [0], special: about.texts[about.kinds[state.kind].keys].special }[choice];
+  const { special } = about.texts[kindShown().keys];
+  return { nothing: [], first: [0], special, chosen: [state.key] }[choice];
 }
 
-const choiceOf = () => SPECIAL.find((choice) => `${keysOf(choice)}` === `${state.hide}`) ?? "chosen";
+const valueOf = (name) =>
+  name === "hide" ? ["nothing", "first", "special"].find((choice) => `${keysOf(choice)}` === `${state.hide}`) ?? "chosen" : state[name];
 
-const valueOf = (name) => (name === "hide" ? choiceOf() : state[name]);
+const setPart = (name, value) => change({ [name]: name === "hide" ? keysOf(value) : value });
 
-function set(name, value) {
-  change({ [name]: name === "hide" ? keysOf(value) : value });
+/** What a control may be set to. */
+function choicesOf({ options, dataset }) {
+  if (options) return [...options].filter((option) => !option.hidden).map((option) => option.value);
+  return dataset.to ?? [false, true];
 }
 
-/** Go to the next choice of a control, or to the one before. */
+/** Go to the next choice of a part, or to the one before. */
 export function turn(name, by = 1) {
   const own = controls.filter((one) => one.dataset.set === name);
-  const choices = own.flatMap((one) => (one.options ? [...one.options].filter((option) => !option.disabled && !option.hidden).map((option) => option.value) : one.dataset.to ?? [false, true]));
-  if (!own[0].disabled) set(name, choices[(choices.indexOf(valueOf(name)) + by + choices.length) % choices.length]);
+  const choices = own.flatMap(choicesOf);
+  if (!own[0].disabled) setPart(name, choices[(choices.indexOf(valueOf(name)) + by + choices.length) % choices.length]);
+}
+
+/** What its key does with a control or a group of them: the next choice; a button is pressed. */
+export function use(target) {
+  const { set: name } = (target.querySelector("[data-set]") ?? target).dataset;
+  if (name) turn(name);
+  else target.click();
 }
 
 /** Hide the chosen key, or show it if it is hidden. */
@@ -33,13 +42,14 @@ export function hideKey() {
 }
 
 /** Pin the head, or let go of the pinned one. */
-export const pin = () => change({ pinned: state.pinned ? null : { layer: state.layer, head: state.head } });
+const pin = () => change({ pinned: state.pinned ? null : { layer: state.layer, head: state.head } });
 
 function show() {
+  const { pinned, hide } = state;
   for (const control of controls) {
-    const { set: name, to } = control.dataset;
+    const { set: name, to = true } = control.dataset;
     if (control.options) control.value = valueOf(name);
-    else control.setAttribute("aria-pressed", `${to === undefined ? state[name] : to === state[name]}`);
+    else control.setAttribute("aria-pressed", to === state[name]);
   }
   for (const part of document.querySelectorAll("[data-when]")) {
     const [name, ...values] = part.dataset.when.split(" ");
@@ -47,17 +57,17 @@ function show() {
   }
   element("words").disabled = !haveWords();
   element("hide").disabled = !mayMerge();
-  element("renormalize").disabled = !state.hide.length;
-  element("hide").querySelector("[value=special]").hidden = [[], [0]].some((keys) => `${keys}` === `${keysOf("special")}`);
-  element("compare").setAttribute("aria-pressed", `${Boolean(state.pinned)}`);
-  element("compare").textContent = state.pinned ? `beside ${state.pinned.layer}.${state.pinned.head}` : "compare";
+  element("renormalize").disabled = !hide.length;
+  element("hide").querySelector("[value=special]").hidden = ["", "0"].includes(`${keysOf("special")}`);
+  element("compare").setAttribute("aria-pressed", Boolean(pinned));
+  write("compare", pinned ? `beside ${shortName(pinned)}` : "compare");
 }
 
 export function startControls() {
   for (const control of controls) {
     const { set: name, to } = control.dataset;
-    control.addEventListener(control.options ? "change" : "click", () => set(name, control.options ? control.value : to ?? !state[name]));
+    on(control, control.options ? "change" : "click", () => setPart(name, control.options ? control.value : to ?? !state[name]));
   }
-  element("compare").addEventListener("click", pin);
+  onClicks({ compare: pin });
   onChange(show);
 }

@@ -1,8 +1,8 @@
 // The weights of heads: which cells are visible, and the number in each; kept for the last heads asked for.
-import { about } from "./page.js";
+import { about, ceil, floor, range } from "./page.js";
 import { inflate, inflateExact } from "./entries.js";
 
-const MOST_KEPT = 64 << 20; // bytes of matrices
+const MOST_BYTES = 64 << 20; // bytes of matrices
 const most = 2 ** about.bits - 1;
 const heads = new Map();
 const masks = new Map();
@@ -10,7 +10,7 @@ const masks = new Map();
 /** T and S: how many rows and columns the matrices of a kind have. */
 export function sizeOf(kind) {
   const { queries, keys, cells } = about.kinds[kind];
-  return [queries, keys].map((text, side) => Math.ceil(about.texts[text].labels.length / cells[side]));
+  return [queries, keys].map((text, side) => ceil(about.texts[text].labels.length / cells[side]));
 }
 
 /** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
@@ -26,7 +26,7 @@ function unpackMask(bits, rows, columns) {
   let count = 0;
   for (let index = 0; index < rows * columns; index += 1) {
     if ((bits[index >> 3] >> (7 - (index & 7))) & 1) {
-      const cell = (index % rows) * columns + Math.floor(index / rows);
+      const cell = (index % rows) * columns + floor(index / rows);
       seen[cell] = 1;
       cells[count] = cell;
       count += 1;
@@ -40,7 +40,7 @@ export async function levelsOf(place) {
   const { first, layers, heads: count } = about.kinds[place.kind];
   const bytes = await inflate(first + layers.indexOf(place.layer) * count + place.head);
   if (about.bits === 8) return bytes;
-  const levels = new Uint16Array(Math.floor((bytes.length * 2) / 3));
+  const levels = new Uint16Array(floor((bytes.length * 2) / 3));
   for (let index = 0; index < levels.length; index += 1) {
     const pair = bytes[levels.length + (index >> 1)];
     levels[index] = (bytes[index] << 4) | (index & 1 ? pair & 15 : pair >> 4);
@@ -48,7 +48,7 @@ export async function levelsOf(place) {
   return levels;
 }
 
-const nameOf = ({ kind, layer, head }) => `${kind}.${layer}.${head}`;
+export const nameOf = ({ kind, layer, head }) => `${kind}.${layer}.${head}`;
 
 /** The head if it is at hand, else undefined. */
 export const headAtHand = (place) => heads.get(nameOf(place))?.ready;
@@ -109,7 +109,7 @@ function forgetOthers(newest) {
   const bytes = (name) => sizeOf(name.split(".")[0]).reduce((rows, columns) => rows * columns) * (about.bits === 8 ? 1 : 2);
   let kept = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
   for (const name of heads.keys()) {
-    if (kept <= MOST_KEPT || name === newest) return;
+    if (kept <= MOST_BYTES || name === newest) return;
     kept -= bytes(name);
     heads.delete(name);
   }
@@ -118,7 +118,7 @@ function forgetOthers(newest) {
 /** The places of all heads of a kind; `row`: the index of the layer. */
 export function placesOf(kind) {
   const { layers, heads } = about.kinds[kind];
-  return layers.flatMap((layer, row) => Array.from({ length: heads }, (_, head) => ({ kind, layer, head, row })));
+  return layers.flatMap((layer, row) => range(heads).map((head) => ({ kind, layer, head, row })));
 }
 
 /** What a head is known for: its pattern, share and rows; null if nothing stands out. */

@@ -1,31 +1,30 @@
 // Numbers and tokens as text: no more digits than are known.
-import { about } from "./page.js";
+import { about, abs, ceil, max, min, range } from "./page.js";
 
 const DIGITS = about.bits === 8 ? 3 : 4;
 const EXACT = 5; // digits in a list
 
-const digitsOf = (error) => Math.min(DIGITS, Math.max(1, Math.ceil(-Math.log10(error))));
+const digitsOf = (error) => min(DIGITS, max(1, ceil(-Math.log10(error))));
 
 /** A weight as a number for other programs, with the digits that are known of it. */
 export const plainNumber = (weight, error) => (error ? weight.toFixed(digitsOf(error)) : `${weight}`);
 
 /** A weight, or a difference of weights, with the digits that are known of it: it may be off by `error`. */
 export function weightText(weight, error) {
-  if (!error) return (weight === 0 || Math.abs(weight) >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2)).replace(/^-/, "−");
+  if (!error) return (weight === 0 || abs(weight) >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2)).replace(/^-/, "−");
   const digits = digitsOf(error);
   return weight === 0 ? `<${error.toFixed(digits)}` : weight.toFixed(digits).replace("-", "−");
 }
 
 /** The fewest digits that tell a float32 number apart from its neighbours. */
 export function numberText(number) {
-  const [nearest, most] = [Math.fround(number), 9];
-  let digits = 1;
-  while (digits < most && Math.fround(Number(nearest.toPrecision(digits))) !== nearest) digits += 1;
-  return `${Number(nearest.toPrecision(digits))}`.replace("-", "−");
+  const nearest = Math.fround(number);
+  const fewest = range(9).map((digits) => Number(nearest.toPrecision(digits + 1))).find((one) => Math.fround(one) === nearest);
+  return `${fewest ?? nearest}`.replace("-", "−");
 }
 
 export const short = (value) =>
-  value === null ? "–" : Number.isInteger(value) ? `${value}` : Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  value === null ? "–" : Number.isInteger(value) ? `${value}` : abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
 /** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
@@ -33,7 +32,7 @@ export function labelOf(kind, side, index) {
   const text = about.texts[about.kinds[kind][side]];
   const size = cells[side === "queries" ? 0 : 1];
   const position = index * size;
-  return { position, last: Math.min(position + size, text.labels.length) - 1, label: text.labels[position] };
+  return { position, last: min(position + size, text.labels.length) - 1, label: text.labels[position] };
 }
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;

@@ -1,5 +1,7 @@
 // What the page knows besides the numbers of its heads, and small functions on elements.
 
+export const { abs, ceil, floor, max, min } = Math;
+
 export const element = (id) => document.getElementById(id);
 
 export const about = JSON.parse(element("about").textContent);
@@ -10,70 +12,48 @@ export function set(target, attributes) {
   return target;
 }
 
-/** A new element; text from outside only ever becomes its `textContent`. */
-export function make(tag, text = "", className = "", attributes = {}, ...parts) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  made.className = className;
+/** A new element of this class, or with these attributes; text from outside only ever becomes a text node. */
+export function make(tag, look, ...parts) {
+  const made = set(document.createElement(tag), typeof look === "string" ? { class: look } : look);
   made.append(...parts);
-  return set(made, attributes);
+  return made;
 }
 
 /** A token or a name in a text of the other direction stays what it is. */
-export const isolated = (text, className = "") => make("bdi", text, className);
+export const isolated = (text) => make("bdi", {}, text);
 
-let recorder = null;
+export const write = (id, text) => (element(id).textContent = text);
 
-/** Call `draw`; views draw on `contextFor(canvas)` meanwhile. */
-export function record(contextFor, draw) {
-  recorder = contextFor;
-  try {
-    draw();
-  } finally {
-    recorder = null;
-  }
-}
+export const fill = (id, parts) => element(id).replaceChildren(...parts);
 
-/** The canvas, as large as its element and as sharp as the screen; its context counts CSS pixels. */
-export function sharpen(canvas, width, height) {
-  if (recorder) return recorder(canvas);
-  const ratio = window.devicePixelRatio || 1;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return context;
-}
-
-/** The colours of a canvas, from the style sheet. */
-export function tones(canvas) {
-  const style = getComputedStyle(canvas);
-  const of = (name) => style.getPropertyValue(`--${name}`);
-  return { ink: style.color, accent: of("accent"), masked: of("masked"), line: of("line"), dot: of("dot") };
+/** Listen to events, whose names are separated by spaces. */
+export function on(target, events, listener, options) {
+  for (const event of events.split(" ")) target.addEventListener(event, listener, options);
 }
 
 /** Tell what is clicked on and what is pointed at, null for nothing: `under` finds it. */
 export function onPointer(target, under, click, hover) {
-  target.addEventListener("click", (event) => {
-    const found = under(pointOn(target, event));
+  on(target, "click", (event) => {
+    const found = under(event);
     if (found) click(found);
   });
-  if (!hover) return;
-  target.addEventListener("pointermove", (event) => hover(under(pointOn(target, event))));
-  target.addEventListener("pointerleave", () => hover(null));
+  if (hover) {
+    on(target, "pointermove", (event) => hover(under(event)));
+    on(target, "pointerleave", () => hover(null));
+  }
 }
 
-/** Let the Tab key reach the chosen line of a list, and focus it if the list had the focus before it was made anew. */
-export function reachIn(list, isFocused) {
-  const reached = list.querySelector(".chosen button") ?? list.querySelector("button");
-  if (reached) reached.tabIndex = 0;
-  if (isFocused) reached?.focus();
+/** What a click on each of these elements does. */
+export function onClicks(actions) {
+  for (const [id, action] of Object.entries(actions)) on(element(id), "click", action);
 }
 
-export const clamp = (number, low, high) => Math.min(Math.max(number, low), high);
+export const range = (count) => [...Array(count).keys()];
+
+/** The name of a head: its layer and its number. */
+export const shortName = ({ layer, head }) => `${layer}.${head}`;
+
+export const clamp = (number, low, high) => min(max(number, low), high);
 
 /** Where the pointer is on an element, in CSS pixels. */
 export function pointOn(target, event) {

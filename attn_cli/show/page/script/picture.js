@@ -1,20 +1,20 @@
 // A view as SVG: what it draws on its canvases, as shapes and text.
-import { record } from "./page.js";
+import { ceil, floor, max, min, set } from "./page.js";
+import { record } from "./canvases.js";
 import { drawAll } from "./state.js";
 
 const ANCHORS = { right: "end", center: "middle" };
-const LINE = 20;
+const TEXT_LINE = 20;
 
 /** A new element of SVG; text from outside only ever becomes its `textContent`. */
 function add(parent, tag, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  const made = set(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes);
   made.textContent = text;
   parent.append(made);
   return made;
 }
 
-function write(parent, font, attributes, text) {
+function writeText(parent, font, attributes, text) {
   const [, weight, size, family] = /^(bold )?(\d+px) (.*)$/.exec(font);
   add(parent, "text", { "font-size": size, "font-weight": weight ? 700 : 400, "font-family": family, ...attributes }, text);
 }
@@ -47,7 +47,7 @@ class Recorder {
   fillText(text, x, y) {
     const look = { x, y, fill: this.fillStyle, "text-anchor": ANCHORS[this.textAlign] ?? "start" };
     if (this.textBaseline === "middle") look.dy = "0.35em";
-    write(this.group, this.font, look, text);
+    writeText(this.group, this.font, look, text);
   }
   measureText(text) {
     this.measure.font = this.font;
@@ -56,7 +56,7 @@ class Recorder {
   drawImage(source, ...[x, y, width, height, left, top, wide, high]) {
     const box = { x: left, y: top, width: wide, height: high, viewBox: `${x % 1} ${y % 1} ${width} ${height}` };
     const window = add(this.group, "svg", { ...box, preserveAspectRatio: "none", "shape-rendering": "crispEdges" });
-    const part = [Math.floor(x), Math.floor(y), Math.ceil(width) + 1, Math.ceil(height) + 1];
+    const part = [floor(x), floor(y), ceil(width) + 1, ceil(height) + 1];
     for (const [fill, d] of runsOf(source, ...part)) add(window, "path", { fill, d });
   }
 }
@@ -72,7 +72,7 @@ function runsOf(source, left, top, width, height) {
     if (index % width && pixels[index] === pixels[first]) continue;
     const [red, green, blue, alpha] = data.subarray(first * 4, first * 4 + 4);
     const fill = `rgb(${red},${green},${blue})`;
-    const run = `M${first % width} ${Math.floor(first / width)}h${index - first}v1h${first - index}z`;
+    const run = `M${first % width} ${floor(first / width)}h${index - first}v1h${first - index}z`;
     if (alpha) paths.set(fill, (paths.get(fill) ?? "") + run);
     first = index;
   }
@@ -85,14 +85,14 @@ export function pictureOf(section) {
   const canvases = [...section.querySelectorAll("canvas")].filter((canvas) => boxOf(canvas).width);
   const [outer, style] = [boxOf(section), getComputedStyle(section)];
   const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => document.querySelector(one).textContent);
-  const [above, first] = [3.5 * LINE, Math.min(...canvases.map((canvas) => boxOf(canvas).top))];
-  const height = above + Math.max(...canvases.map((canvas) => boxOf(canvas).bottom)) - first + 1.5 * LINE;
+  const [above, first] = [3.5 * TEXT_LINE, min(...canvases.map((canvas) => boxOf(canvas).top))];
+  const height = above + max(...canvases.map((canvas) => boxOf(canvas).bottom)) - first + 1.5 * TEXT_LINE;
   const size = { width: outer.width, height, viewBox: `0 0 ${outer.width} ${height}`, "xml:space": "preserve" };
   const picture = add(document.createDocumentFragment(), "svg", size);
   add(picture, "rect", { width: "100%", height: "100%", fill: style.backgroundColor });
   texts.forEach((text, line) => {
-    const y = line === 3 ? height - 10 : LINE * (line + 0.9);
-    write(picture, `${line ? "13px" : "bold 15px"} system-ui, sans-serif`, { x: 14, y, fill: style.color }, text);
+    const y = line === 3 ? height - 10 : TEXT_LINE * (line + 0.9);
+    writeText(picture, `${line ? "13px" : "bold 15px"} system-ui, sans-serif`, { x: 14, y, fill: style.color }, text);
   });
   const unused = add(document.createDocumentFragment(), "svg", {});
   record((canvas) => {

@@ -1,5 +1,5 @@
 // Takes pictures, the row and a link from the page.
-import { element } from "./page.js";
+import { element, make, onClicks, shortName, write } from "./page.js";
 import { addressOf, state } from "./state.js";
 import { pictureOf } from "./picture.js";
 import { rowAsCsv } from "./views/row.js";
@@ -7,7 +7,7 @@ import { rowAsCsv } from "./views/row.js";
 const SHARPNESS = 2; // pixels of a PNG for each of the page
 const SVG = "image/svg+xml";
 
-const say = (text) => (element("done").textContent = text);
+const say = (text) => write("done", text);
 
 const asSvg = () => new XMLSerializer().serializeToString(pictureOf(element(element("save-part").value)));
 
@@ -25,14 +25,12 @@ async function asPng() {
 /** A list is no picture. */
 const canBeDrawn = () => [...element(element("save-part").value).querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
 
-async function save(suffix, type, make) {
+async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([await make()], { type }));
-  link.download = `attn-${state.layer}.${state.head}.${suffix}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  return say(`Saved ${link.download}`);
+  const [href, download] = [URL.createObjectURL(new Blob([await contentOf()], { type })), `attn-${shortName(state)}.${suffix}`];
+  make("a", { href, download }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+  return say(`Saved ${download}`);
 }
 
 async function copy(text, name) {
@@ -44,15 +42,14 @@ async function copy(text, name) {
   }
 }
 
-export const copyLink = () => copy(location.href.split("#")[0] + addressOf(), "Link");
+const copyLink = () => copy(location.href.split("#")[0] + addressOf(), "Link");
 
 export function startSave() {
-  const actions = {
+  onClicks({
     "save-png": () => save("png", "image/png", asPng),
     "save-svg": () => save("svg", SVG, asSvg),
     "save-csv": () => save("csv", "text/csv", rowAsCsv),
     "copy-csv": () => copy(rowAsCsv(), "Row"),
     "copy-link": copyLink,
-  };
-  for (const [id, action] of Object.entries(actions)) element(id).addEventListener("click", action);
+  });
 }

@@ -1,11 +1,11 @@
 // A head as it is shown: between tokens or words, its hidden keys as one column, rows divided by what is left.
-import { about } from "./page.js";
+import { about, abs, max, min, range, shortName } from "./page.js";
 import { headAt, headAtHand } from "./heads.js";
 import { labelOf } from "./numbers.js";
-import { change, isAt, state } from "./state.js";
+import { change, isAt, onChange, state } from "./state.js";
 
-const MOST_KEPT = 4;
-const kept = new Map();
+const MOST_SHOWN = 4;
+const keptShown = new Map();
 let difference = {};
 
 /** The places of the heads that are looked at: the chosen one, and the pinned one if it is another. */
@@ -25,6 +25,14 @@ export function headsShown() {
   return difference.heads;
 }
 
+/** Draw `view` of the heads that are looked at, whenever the state has changed and they are at hand. */
+export function onHeads(view, box) {
+  onChange(() => {
+    const heads = headsShown();
+    if (heads) view(heads);
+  }, box);
+}
+
 /** The first of them. */
 export const headShown = () => headsShown()?.[0];
 
@@ -34,18 +42,18 @@ export function spot(head, { query, key } = state.hover ?? state) {
 }
 
 /** Fetch those that are not at hand. */
-export function fetchShown() {
+onChange(() => {
   for (const place of placesShown()) if (!headAtHand(place)) headAt(place).then(() => change({}));
-}
+});
 
 function shownOf(head) {
   const { kind, layer, head: number } = head.place;
   const name = JSON.stringify([kind, layer, number, state.words, state.hide, state.renormalize]);
-  if (!kept.has(name)) {
-    if (kept.size >= MOST_KEPT) kept.clear();
-    kept.set(name, merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
+  if (!keptShown.has(name)) {
+    if (keptShown.size >= MOST_SHOWN) keptShown.clear();
+    keptShown.set(name, merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
   }
-  return kept.get(name);
+  return keptShown.get(name);
 }
 
 /** Rows or columns as they are shown: each with its label and its cells; `of` tells where a cell is shown. */
@@ -60,7 +68,7 @@ function sideOf(kind, side, count) {
     items.push(item);
   };
   const all = { label: "", position: "", cells: [], isHidden: true };
-  for (let cell = 0; cell < count; cell += 1) {
+  for (const cell of range(count)) {
     if (of[cell] >= 0 || all.cells.includes(cell)) continue;
     const item = { ...labelOf(kind, side, cell), cells: [cell], ...words.get(cell) };
     if (item.cells.some((one) => hidden.has(one))) all.cells.push(...item.cells);
@@ -75,7 +83,7 @@ function merged(head, rows, columns) {
   const [high, wide] = [rows.items.length, columns.items.length];
   const [values, seen] = [new Float32Array(high * wide), new Uint8Array(high * wide)];
   const [counted, sink] = [new Uint16Array(high), head.sink && new Float64Array(high)];
-  for (let query = 0; query < head.rows; query += 1) {
+  for (const query of range(head.rows)) {
     let looks = Boolean(head.sink);
     const row = rows.of[query];
     for (let key = 0; key < head.columns; key += 1) {
@@ -89,14 +97,14 @@ function merged(head, rows, columns) {
     if (looks) counted[row] += 1;
     if (sink) sink[row] += head.sink[query];
   }
-  for (let row = 0; row < high; row += 1) {
-    const count = Math.max(counted[row], 1);
+  for (const row of range(high)) {
+    const count = max(counted[row], 1);
     if (count > 1) for (let column = 0; column < wide; column += 1) values[row * wide + column] /= count;
     if (sink) sink[row] /= count;
   }
   const shown = withWeights({ place: head.place, rows: high, columns: wide, seen, values, sink, isExact: head.isExact, queries: rows, keys: columns });
   const each = head.isExact ? 0 : about.error;
-  shown.error = (row, column) => Math.min(1, each * columns.items[column].cells.length);
+  shown.error = (row, column) => min(1, each * columns.items[column].cells.length);
   return state.renormalize && columns.items[wide - 1].isHidden ? divided(shown, each) : shown;
 }
 
@@ -105,10 +113,10 @@ function withWeights(shown) {
   const { rows, columns, values, seen, keys } = shown;
   const shownKeys = columns - (keys.items[columns - 1].isHidden ? 1 : 0);
   let largest = 0;
-  for (let row = 0; row < rows; row += 1) {
+  for (const row of range(rows)) {
     const [first, seenKeys] = [row * columns, seen.subarray(row * columns, (row + 1) * columns)];
     if (seenKeys.indexOf(1) === seenKeys.lastIndexOf(1)) continue;
-    for (let cell = first; cell < first + shownKeys; cell += 1) largest = Math.max(largest, Math.abs(values[cell]));
+    for (let cell = first; cell < first + shownKeys; cell += 1) largest = max(largest, abs(values[cell]));
   }
   return { ...shown, largest, weight: (row, column) => values[row * columns + column] };
 }
@@ -119,18 +127,18 @@ function divided(whole, each) {
   const hidden = columns - 1;
   const [values, seen] = [whole.values.slice(), whole.seen.slice()];
   const unsure = each * (whole.keys.items[hidden].cells.length + (sink ? 1 : 0)) + 1e-6; // float32
-  const left = Array.from({ length: rows }, (_, row) => 1 - weight(row, hidden) - (sink?.[row] ?? 0));
+  const left = range(rows).map((row) => 1 - weight(row, hidden) - (sink?.[row] ?? 0));
   const isLeft = left.map((share) => share > unsure);
-  for (let row = 0; row < rows; row += 1) {
+  for (const row of range(rows)) {
     for (let cell = row * columns; cell < row * columns + hidden; cell += 1) {
-      if (isLeft[row]) values[cell] = Math.min(1, values[cell] / left[row]);
+      if (isLeft[row]) values[cell] = min(1, values[cell] / left[row]);
       else seen[cell] = values[cell] = 0;
     }
   }
   const shown = withWeights({ ...whole, values, seen, isLeft });
   shown.error = (row, column) => {
     const own = whole.error(row, column);
-    return column === hidden ? own : Math.min(1, (own + unsure * shown.weight(row, column)) / (left[row] - unsure));
+    return column === hidden ? own : min(1, (own + unsure * shown.weight(row, column)) / (left[row] - unsure));
   };
   return shown;
 }
@@ -142,6 +150,6 @@ function compared(one, other) {
   const shown = withWeights({ ...one, isSigned: true, values, seen });
   shown.isExact = one.isExact && other.isExact;
   shown.error = (row, column) => one.error(row, column) + other.error(row, column);
-  const names = [one, other].map(({ place }) => `${place.layer}.${place.head}`);
+  const names = [one, other].map(({ place }) => shortName(place));
   return [one, other, shown].map((head, index) => ({ ...head, name: [...names, names.join(" − ")][index] }));
 }

@@ -1,5 +1,5 @@
 // What is shown: one object, its listeners, and the fragment of the address that shows the same again.
-import { about, clamp } from "./page.js";
+import { about, clamp, shortName } from "./page.js";
 import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
@@ -37,11 +37,11 @@ export const state = {
 const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
-const CHOICES = { direction: ["from", "to"], view: ["matrix", "lines"], scale: ["common", "head", "log"], overview: ["map", "scatter", "list"] };
+const CHOICES = { theme: ["", "light", "dark"], direction: ["from", "to"], view: ["matrix", "lines"], scale: ["common", "head", "log"], overview: ["map", "scatter", "list"] };
 const views = [];
 let frame = 0;
 let writing = 0;
-let step = "";
+let lastStep = "";
 
 /** Draw `view` whenever the state has changed, at most once a frame, and when its element gets another size. */
 export function onChange(view, box) {
@@ -64,23 +64,22 @@ export function drawAll() {
   for (const view of views) view(state);
 }
 
-const within = (number, count) => clamp(Number.isInteger(number) ? number : 0, 0, count - 1);
+const inRange = (number, count) => clamp(Number.isInteger(number) ? number : 0, 0, count - 1);
 
 function settle() {
-  state.kind = within(state.kind, about.kinds.length);
-  const { layers, heads, metrics, metric } = about.kinds[state.kind];
+  state.kind = inRange(state.kind, about.kinds.length);
+  const { layers, heads, metrics, metric } = kindShown();
   const [rows, columns] = sizeOf(state.kind);
   if (!layers.includes(state.layer)) state.layer = layers[0];
-  state.head = within(state.head, heads);
-  state.query = within(state.query < 0 ? rows - 1 : state.query, rows);
-  state.key = within(state.key, columns);
+  state.head = inRange(state.head, heads);
+  state.query = inRange(state.query < 0 ? rows - 1 : state.query, rows);
+  state.key = inRange(state.key, columns);
   if (state.metric !== THUMBNAILS && !(state.metric in metrics)) state.metric = metric;
-  if (state.theme !== "dark" && state.theme !== "light") state.theme = "";
   state.zoom = clamp(state.zoom || 1, 1, 1000);
   [state.x, state.y] = [state.x || 0, state.y || 0];
-  if (!(state.across in metrics)) state.across = anotherMetric(about.kinds[state.kind]);
+  if (!(state.across in metrics)) state.across = anotherMetric(kindShown());
   for (const [name, choices] of Object.entries(CHOICES)) if (!choices.includes(state[name])) [state[name]] = choices;
-  if (!layers.includes(state.pinned?.layer) || state.pinned.head !== within(state.pinned.head, heads)) state.pinned = null;
+  if (!layers.includes(state.pinned?.layer) || state.pinned.head !== inRange(state.pinned.head, heads)) state.pinned = null;
   state.hide = [...new Set(state.hide)].filter((key) => key < columns).sort((one, other) => one - other);
   if (!mayMerge() || state.hide.length === columns) state.hide = [];
   state.words &&= haveWords();
@@ -88,15 +87,17 @@ function settle() {
 
 export const isAt = (place, other) => place.layer === other?.layer && place.head === other.head;
 
+export const kindShown = () => about.kinds[state.kind];
+
 /** The metric of the map, or the first one if thumbnails are shown. */
-export const metricShown = () => (state.metric === THUMBNAILS ? about.kinds[state.kind].metric : state.metric);
+export const metricShown = () => (state.metric === THUMBNAILS ? kindShown().metric : state.metric);
 
 /** Whether every weight is kept: those of blocks cannot be summed. */
-export const mayMerge = () => about.kinds[state.kind].cells.every((size) => size === 1);
+export const mayMerge = () => kindShown().cells.every((size) => size === 1);
 
 /** Whether tokens can be merged into words. */
 export function haveWords() {
-  const { queries, keys } = about.kinds[state.kind];
+  const { queries, keys } = kindShown();
   return mayMerge() && [queries, keys].every((text) => about.texts[text].words);
 }
 
@@ -107,7 +108,7 @@ export const focusOf = () =>
 /** Numbers, truth values, words, lists of numbers and places (or null) as text. */
 function asText(value) {
   if (typeof value === "number") return `${Number(value.toFixed(2))}`;
-  return value === null ? "" : value.head === undefined ? `${value}` : `${value.layer}.${value.head}`;
+  return value === null ? "" : value.head === undefined ? `${value}` : shortName(value);
 }
 
 /** A text as a value of the same type as another. */
@@ -126,7 +127,7 @@ function placeIn(text) {
 /** The fragment that shows the same again: the cell, and what differs from how the page begins. */
 export function addressOf(leftOut = []) {
   const { kind, layer, head, hover, ...others } = state;
-  const parts = new URLSearchParams({ head: `${layer}.${head}`, kind: about.kinds[kind].kind });
+  const parts = new URLSearchParams({ head: shortName(state), kind: about.kinds[kind].kind });
   for (const [name, value] of Object.entries(others)) {
     const isGiven = name === "query" || name === "key" || asText(value) !== asText(first[name]);
     if (isGiven && !leftOut.includes(name)) parts.set(name, asText(value));
@@ -137,9 +138,9 @@ export function addressOf(leftOut = []) {
 /** Another head or another view is a step that "back" undoes. */
 function writeAddress() {
   if (location.protocol === "about:") return; // a frame in a notebook has no address
-  const [before, address] = [step, addressOf()];
-  step = addressOf(FINE);
-  if (address !== location.hash) history[before === step ? "replaceState" : "pushState"](null, "", address);
+  const [before, address] = [lastStep, addressOf()];
+  lastStep = addressOf(FINE);
+  if (address !== location.hash) history[before === lastStep ? "replaceState" : "pushState"](null, "", address);
 }
 
 /** Show what the fragment of the address names. */
@@ -152,5 +153,5 @@ export function readAddress() {
     if (Object.hasOwn(first, name) && !["kind", "layer", "head", "hover"].includes(name)) given[name] = asValue(text, first[name]);
   }
   change(given);
-  step = addressOf(FINE);
+  lastStep = addressOf(FINE);
 }

@@ -15,7 +15,7 @@ def spec(config: Config) -> Spec:
     has_bias = _adds_biases(config)
     return Spec(
         type="bloom",
-        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
+        layers=config.layers(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

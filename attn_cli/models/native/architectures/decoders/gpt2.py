@@ -18,7 +18,7 @@ def spec(config: Config) -> Spec:
     heads = config.heads(*config.either("num_attention_heads", "n_head"), width=width, of="n_embd")
     return Spec(
         type="gpt2",
-        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
+        layers=config.layers(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

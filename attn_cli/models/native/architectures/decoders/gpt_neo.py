@@ -21,7 +21,7 @@ def spec(config: Config) -> Spec:
     """The spec of a GPT-Neo model (`modeling_gpt_neo.py`)."""
     width = config.count("hidden_size")
     heads = config.heads(*config.either("num_attention_heads", "num_heads"), width=width)
-    layers = config.count(*config.either("num_hidden_layers", "num_layers"))
+    layers = config.layers(*config.either("num_hidden_layers", "num_layers"))
     return Spec(
         type="gpt_neo",
         layers=layers,

@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
     } | dict(config.values)
     return Spec(
         type="gpt_neox",
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=heads,
         kv_heads=heads,
         head_size=head_size,

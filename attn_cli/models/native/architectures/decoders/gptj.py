@@ -27,7 +27,7 @@ def spec(config: Config) -> Spec:
     norm = Part(_LAYER + "ln_1")
     return Spec(
         type="gptj",
-        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
+        layers=config.layers(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=head_size,

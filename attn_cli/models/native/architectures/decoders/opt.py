@@ -26,7 +26,7 @@ def spec(config: Config) -> Spec:
     ends_normed = is_pre_norm and not config.flag("_remove_final_layer_norm", default=False)
     return Spec(
         type="opt",
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

@@ -81,7 +81,7 @@ def _side(config: Config, side: str) -> Spec:
     is_scaled = config.flag("scale_embedding", default=False)
     return Spec(
         type=config.text("model_type"),
-        layers=config.count(*_names(config, side, "num_hidden_layers", "layers")),
+        layers=config.layers(*_names(config, side, "num_hidden_layers", "layers")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

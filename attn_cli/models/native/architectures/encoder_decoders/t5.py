@@ -27,11 +27,11 @@ _TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
 def spec(config: Config) -> Spec:
     """The spec of a T5 model (`modeling_t5.py`)."""
     encoder = _stack(
-        config, "encoder.", _ENCODER, config.count(*config.either("num_hidden_layers", "num_layers"))
+        config, "encoder.", _ENCODER, config.layers(*config.either("num_hidden_layers", "num_layers"))
     )
     if is_encoder_alone(config):
         return replace(encoder, is_encoder_alone=True)
-    layers = config.count("num_decoder_layers", "num_layers", default=6)
+    layers = config.layers("num_decoder_layers", "num_layers", default=6)
     decoder = replace(
         _stack(config, "decoder.", _DECODER, layers, feeds=2),
         is_causal=is_causal_decoder(config),

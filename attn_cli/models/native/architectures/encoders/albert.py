@@ -17,13 +17,24 @@ _PROJECTIONS = Projections(
 )
 
 
+_MOST_LAYERS = 1_000
+"""Layers share weights, so the file does not bound their number; the largest model has 24."""
+
+
 def spec(config: Config) -> Spec:
-    """The spec of an ALBERT model (`modeling_albert.py`); the inner layers of a group count as layers."""
+    """The spec of an ALBERT model (`modeling_albert.py`); the inner layers of a group count as layers.
+
+    Raises:
+        AttnError: it has more layers than any model.
+    """
     refuse_decoder(config)
     whole = encoder(config)
     inner, groups = config.count("inner_group_num", default=1), config.count("num_hidden_groups", default=1)
     if groups > whole.layers:
         raise config.unfit("num_hidden_groups", what=f"at most num_hidden_layers {whole.layers}")
+    if whole.layers * inner > _MOST_LAYERS:
+        name = "inner_group_num" if inner > 1 else "num_hidden_layers"
+        raise config.unfit(name, what=f"{_MOST_LAYERS // (whole.layers if inner > 1 else 1):,} or fewer")
 
     def numbers(layer: int) -> Mapping[str, int]:
         return {"group": int(layer // inner / (whole.layers / groups)), "inner": layer % inner}

@@ -46,7 +46,7 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
     heads = config.heads("num_attention_heads", width=width)
     return Spec(
         type=config.text("model_type"),
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

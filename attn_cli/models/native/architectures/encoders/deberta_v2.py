@@ -75,6 +75,8 @@ def _content_bias(config: Config, kinds: tuple[str, ...]) -> ContentBias | None:
         "max_position_embeddings", default=512
     )
     buckets = _positive(config, "position_buckets")
+    if buckets and farthest - 1 <= buckets // 2:  # the distances that share a bucket begin at half of them
+        raise config.not_native("max_relative_positions", what=f"more than {buckets // 2 + 1}")
     is_shared = config.flag("share_att_key", default=False)
     key, query = ("key_proj", "query_proj") if is_shared else ("pos_key_proj", "pos_query_proj")
     is_normed = "layer_norm" in config.text("norm_rel_ebd", default="none").lower()

@@ -25,7 +25,7 @@ def spec(config: Config) -> Spec:
     heads = config.heads(*config.either("num_attention_heads", "n_heads"), width=width, of="dim")
     return Spec(
         type="distilbert",
-        layers=config.count(*config.either("num_hidden_layers", "n_layers")),
+        layers=config.layers(*config.either("num_hidden_layers", "n_layers")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

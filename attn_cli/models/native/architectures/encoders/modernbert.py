@@ -22,7 +22,7 @@ def spec(config: Config) -> Spec:
     refuse_decoder(config)
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
-    layers = config.count("num_hidden_layers")
+    layers = config.layers("num_hidden_layers")
     longest = config.count("max_position_embeddings", default=8192)
     stride = config.count("global_attn_every_n_layers", default=3)
     layer_type = read_layer_types(config, layers, lambda layer: layer % stride != 0)

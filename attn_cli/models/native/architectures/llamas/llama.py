@@ -35,7 +35,7 @@ def decoder(
     values = {"max_position_embeddings": longest, "rope_theta": theta} | dict(config.values)
     return Spec(
         type=config.text("model_type"),
-        layers=config.count("num_hidden_layers"),
+        layers=config.layers("num_hidden_layers"),
         heads=heads,
         kv_heads=kv_heads,
         head_size=head_size,

@@ -1,13 +1,14 @@
 // The chosen cell step by step, as `attn explain` has it, of heads whose steps the page has in full.
-import { element, make } from "../page.js";
-import { exactOf, stepsOf } from "../heads.js";
+import { element, fill, make, max, range, write } from "../page.js";
+import { exactOf, nameOf, stepsOf } from "../heads.js";
 import { onChange, state } from "../state.js";
 import { labelOf, named, numberText } from "../numbers.js";
+import { nameCell, numberCell } from "../lists.js";
 
 let held = { name: "", steps: null }; // of the head that was asked for last
 
 function heldSteps(place) {
-  const name = `${place.kind}.${place.layer}.${place.head}`;
+  const name = nameOf(place);
   if (held.name !== name) held = { name, steps: stepsOf(place) };
   return held.steps;
 }
@@ -38,7 +39,7 @@ export async function cellAt({ query, key, ...place }) {
 /** The products of the features of the query and the key; null if these are not known. */
 function productsOf({ queries, keys, size }, query, key) {
   if (!queries || !keys) return null;
-  return Array.from({ length: size }, (_, feature) => {
+  return range(size).map((feature) => {
     const [one, other] = [queries[query * size + feature], keys[key * size + feature]];
     return { feature, query: one, key: other, product: one * other };
   });
@@ -46,58 +47,44 @@ function productsOf({ queries, keys, size }, query, key) {
 
 /** exp(logit − largest) of the visible keys of a row that begins at this cell, and their sum. */
 function softmaxOf({ logits, seen, columns }, first, sinkLogit) {
-  const keys = Array.from({ length: columns }, (_, key) => key).filter((key) => seen[first + key]);
+  const keys = range(columns).filter((key) => seen[first + key]);
   const hasSink = typeof sinkLogit === "number";
   const all = keys.map((key) => logits[first + key]).concat(hasSink ? sinkLogit : []);
-  const largest = all.length ? Math.max(...all) : 0;
+  const largest = all.length ? max(...all) : 0;
   const power = (logit) => Math.fround(Math.exp(Math.fround(logit - largest)));
   const powers = Object.fromEntries(keys.map((key) => [key, power(logits[first + key])]));
   return { largest, powers, total: all.reduce((sum, logit) => sum + power(logit), 0), ofSink: hasSink ? power(sinkLogit) : null };
 }
 
-function linesOf(cell) {
-  const { softcap } = exactOf(state);
-  const lines = [
-    ["q · k", cell.dot],
-    ["× scale", cell.scale],
-    ["score", cell.score],
-    [`soft cap ${softcap}`, cell.softcapped],
-    ["+ bias", cell.bias],
-    ["mask", cell.masked ? "masked" : "visible"],
-    ["logit", cell.masked ? "−∞" : cell.logit],
-    ["largest of the row", cell.largest],
-    ["exp(logit − largest)", cell.exponential],
-    ["exp of the sink", cell.sink?.exponential ?? null],
-    ["sum of the row", cell.total],
-    ["weight = exp ÷ sum", cell.weight],
-  ];
-  return lines.filter(([, number]) => number !== null);
+/** Each step that is known, in its line. */
+function fillSteps(cell) {
+  const texts = { mask: cell.masked ? "masked" : "visible", ofSink: cell.sink?.exponential, ...(cell.masked && { logit: "−∞" }) };
+  for (const line of element("cell-steps").rows) {
+    const value = { ...cell, ...texts }[line.dataset.step] ?? null;
+    line.hidden = value === null;
+    line.lastElementChild.textContent = typeof value === "number" ? numberText(value) : value;
+  }
 }
 
-const lineOf = ([name, ...numbers]) => {
-  const line = make("tr");
-  const cells = numbers.map((number) => make("td", typeof number === "number" ? numberText(number) : number, "number"));
-  line.append(Object.assign(make("th", name, "label"), { scope: "row" }), ...cells);
-  return line;
-};
-
-async function draw() {
+async function drawCell() {
   const exact = exactOf(state);
   element("cell").hidden = !exact;
   if (!exact) return;
   const { kind, layer, head, query, key } = state;
-  const cell = await cellAt({ kind, layer, head, query, key });
-  if (kind !== state.kind || layer !== state.layer || head !== state.head || query !== state.query || key !== state.key) return;
-  element("cell-title").textContent = `${named(labelOf(kind, "queries", query))} → ${named(labelOf(kind, "keys", key))}`;
-  element("cell-steps").replaceChildren(...linesOf(cell).map(lineOf));
-  const products = (cell.features ?? []).map((one) => lineOf([one.feature, one.query, one.key, one.product]));
-  element("cell-products").replaceChildren(...products);
-  element("cell-features").hidden = !products.length;
-  element("cell-absent").textContent = absentOf(exact);
+  const asked = { kind, layer, head, query, key };
+  const cell = await cellAt(asked);
+  if (Object.entries(asked).some(([name, value]) => value !== state[name])) return; // another one was chosen meanwhile
+  write("cell-title", `${named(labelOf(kind, "queries", query))} → ${named(labelOf(kind, "keys", key))}`);
+  write("cell-softcap", exact.softcap);
+  fillSteps(cell);
+  const products = cell.features ?? [];
+  fill("cell-products", products.map(({ feature, ...numbers }) => make("tr", "", nameCell(feature), ...Object.values(numbers).map((number) => numberCell(numberText(number))))));
+  element("cell-features").hidden = !cell.features;
+  write("cell-absent", absentOf(exact));
 }
 
 /** Which steps are not known, and why; a layer that adds no bias lacks nothing. */
 const absentOf = ({ absent, steps }) =>
   Object.entries(absent).filter(([step]) => step !== "bias" || !steps.scores).map(([step, why]) => `No ${step}: ${why}.`).join(" ");
 
-export const startCell = () => onChange(draw);
+onChange(drawCell);

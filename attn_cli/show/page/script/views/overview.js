@@ -1,52 +1,56 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, clamp, element, make, set, sharpen, tones } from "../page.js";
+import { about, ceil, clamp, element, fill, floor, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
+import { sharpen, tones } from "../canvases.js";
 import { levelsOf, maskOf, metricOf, patternText, placesOf, sizeOf } from "../heads.js";
-import { THUMBNAILS, change, onChange, state } from "../state.js";
-import { colour, levelOf, partOf, pixels, scaleOf, themeOf } from "../colours.js";
+import { change, kindShown, onChange, state, THUMBNAILS } from "../state.js";
+import { bitmapOf, colour, partOf, rampOf, scaleOf, themeOf } from "../colours.js";
 import { short } from "../numbers.js";
 
 const GUTTER = 26;
 const THUMBNAIL = 40; // pixels along each side in the sprite
 const SIGNED = "direct effect"; // 0 is in the middle of its colours
 const AT_ONCE = 8; // heads inflated between two looks at the clock
-const canvas = element("map");
+const mapCanvas = element("map");
+const kindSelect = element("kind");
 const grid = element("map-grid"); // over the canvas, for pointers, keyboards and screen readers
 let filled = "";
 const sprites = new Map(); // of each kind and theme
 
-/** Where the map stands on its canvas: the size of a head, and the layers and heads along its sides. */
-function layout() {
-  const { layers, heads } = about.kinds[state.kind];
-  const width = canvas.parentElement.clientWidth;
-  const size = Math.max(9, Math.min(44, Math.floor((width - GUTTER) / heads)));
-  return { layers, heads, size };
-}
+/** How large a head is on the map. */
+const sizeOfHead = () =>
+  clamp(floor((mapCanvas.parentElement.clientWidth - GUTTER) / kindShown().heads), 9, 44);
 
-function draw() {
+function drawMap() {
   tell(state);
   if (state.overview !== "map") return;
-  element("map-about").textContent = state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric);
-  const { layers, heads, size } = layout();
-  const context = sharpen(canvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
-  const theme = themeOf(state);
-  context.font = "11px system-ui, sans-serif";
-  const { ink, accent } = tones(canvas);
-  context.fillStyle = ink;
-  labels(context, heads, size, (at) => [GUTTER + (at + 0.5) * size, GUTTER - 8], "center", (at) => at);
-  labels(context, layers.length, size, (at) => [GUTTER - 6, GUTTER + (at + 0.5) * size + 4], "right", (at) => layers[at]);
-  const paint = state.metric === THUMBNAILS ? thumbnails(theme) : metricPainter(theme);
-  for (const place of placesOf(state.kind)) paint(context, place, GUTTER + place.head * size, GUTTER + place.row * size, size - 1);
-  const ring = ({ layer, head }) => context.strokeRect(GUTTER + head * size - 0.5, GUTTER + layers.indexOf(layer) * size - 0.5, size, size);
-  Object.assign(context, { strokeStyle: accent, lineWidth: 2 });
-  ring(state);
-  context.strokeStyle = ink;
-  if (state.pinned) ring(state.pinned);
-  fillGrid();
+  write("map-about", state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric));
+  const [{ layers, heads }, size] = [kindShown(), sizeOfHead()];
+  const context = sharpen(mapCanvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
+  const { ink, accent, masked } = tones(mapCanvas);
+  const middle = (index) => GUTTER + (index + 0.5) * size;
+  const every = ceil(16 / size);
+  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: ink, textAlign: "center" });
+  for (let head = 0; head < heads; head += every) context.fillText(head, middle(head), GUTTER - 8);
+  context.textAlign = "right";
+  for (let row = 0; row < layers.length; row += every) context.fillText(layers[row], GUTTER - 6, middle(row) + 4);
+  const paint = state.metric === THUMBNAILS ? thumbnails() : metricPainter();
+  for (const place of placesOf(state.kind)) {
+    const box = [GUTTER + place.head * size, GUTTER + place.row * size, size - 1, size - 1];
+    context.fillStyle = masked;
+    context.fillRect(...box);
+    paint(context, place, box);
+  }
+  context.lineWidth = 2;
+  for (const [place, strokeStyle] of [[state, accent], [state.pinned, ink]]) {
+    context.strokeStyle = strokeStyle;
+    if (place) context.strokeRect(GUTTER + place.head * size - 0.5, GUTTER + layers.indexOf(place.layer) * size - 0.5, size, size);
+  }
+  fillGrid(size);
 }
 
 /** A cell for each head; the Tab key reaches the chosen one. */
-function fillGrid() {
-  const { layers, heads, size } = layout();
+function fillGrid(size) {
+  const { layers, heads } = kindShown();
   grid.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
   const isFocused = grid.contains(document.activeElement);
@@ -60,107 +64,94 @@ function fillGrid() {
 }
 
 function gridRow(layer, heads) {
-  const row = make("div", "", "", { role: "row" });
-  for (let head = 0; head < heads; head += 1) {
+  const cells = range(heads).map((head) => {
     const names = { "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "), "data-head": head, "data-layer": layer };
-    row.append(make("div", "", "", { role: "gridcell", tabindex: -1, "aria-selected": false, ...names }));
-  }
-  return row;
+    return make("div", { role: "gridcell", tabindex: -1, "aria-selected": false, ...names });
+  });
+  return make("div", { role: "row" }, ...cells);
 }
 
-function labels(context, count, size, place, align, name) {
-  const every = Math.ceil(16 / size);
-  context.textAlign = align;
-  for (let at = 0; at < count; at += every) context.fillText(name(at), ...place(at));
+/** The lowest and the highest value of a metric, or 0. */
+export function extentOf(metric) {
+  const values = kindShown().metrics[metric];
+  return [min(0, ...values), max(0, ...values)];
 }
 
 /** The scale of a metric: 0 to 1 where that is its unit and the scale is common, else that of all heads. */
 function scaleOfMetric(metric) {
-  const values = about.kinds[state.kind].metrics[metric].filter((value) => value !== null);
-  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
-  if (metric === SIGNED) return { low: 0, high: Math.max(high, -low), isSigned: true };
+  const [low, high] = extentOf(metric);
+  if (metric === SIGNED) return { low: 0, high: max(high, -low), isSigned: true };
   if (state.scale === "log" && low === 0 && high > 0) return { low: high / 1000, high, isLog: true };
   return state.scale === "common" && about.metrics[metric][1] === "0 to 1" ? { low: 0, high: 1 } : { low, high };
 }
 
-function metricPainter(theme) {
+function metricPainter() {
   const scale = scaleOfMetric(state.metric);
-  const { masked } = tones(canvas);
-  return (context, place, x, y, size) => {
+  return (context, place, box) => {
     const value = metricOf(place, state.metric);
-    context.fillStyle = value === null ? masked : colour(partOf(value, scale), scale.isSigned ? `${theme} signed` : theme);
-    context.fillRect(x, y, size, size);
+    if (value === null) return;
+    context.fillStyle = colour(partOf(value, scale), rampOf(scale));
+    context.fillRect(...box);
   };
 }
 
-function thumbnails(theme) {
-  const { heads, layers } = about.kinds[state.kind];
-  const name = `${state.kind} ${theme} ${state.scale}`;
+function thumbnails() {
+  const { heads, layers } = kindShown();
+  const name = `${state.kind} ${themeOf()} ${state.scale}`;
   if (!sprites.has(name)) {
-    const sprite = document.createElement("canvas");
-    [sprite.width, sprite.height] = [heads * THUMBNAIL, layers.length * THUMBNAIL];
-    sprites.set(name, sprite);
-    fill(sprite, state.kind, theme);
+    sprites.set(name, new OffscreenCanvas(heads * THUMBNAIL, layers.length * THUMBNAIL));
+    fillSprite(sprites.get(name), state.kind);
   }
   const sprite = sprites.get(name);
-  const { masked } = tones(canvas);
-  return (context, place, x, y, size) => {
-    context.fillStyle = masked;
-    context.fillRect(x, y, size, size);
-    context.drawImage(sprite, place.head * THUMBNAIL, place.row * THUMBNAIL, THUMBNAIL, THUMBNAIL, x, y, size, size);
-  };
+  return (context, { head, row }, box) =>
+    context.drawImage(sprite, head * THUMBNAIL, row * THUMBNAIL, THUMBNAIL, THUMBNAIL, ...box);
 }
 
 /** Draw the thumbnails of all heads, a few at a time, so that the page answers meanwhile. */
-async function fill(sprite, kind, theme) {
-  const places = placesOf(kind);
-  const context = sprite.getContext("2d");
+async function fillSprite(sprite, kind) {
+  const [places, context, ramp] = [placesOf(kind), sprite.getContext("2d"), themeOf()];
+  context.imageSmoothingEnabled = false;
   for (let first = 0; first < places.length; first += AT_ONCE) {
-    await Promise.all(places.slice(first, first + AT_ONCE).map((place) => thumbnail(context, place, theme)));
-    if (state.metric === THUMBNAILS) requestAnimationFrame(draw);
+    await Promise.all(places.slice(first, first + AT_ONCE).map(async (place) => {
+      context.drawImage(await thumbnail(place, ramp), place.head * THUMBNAIL, place.row * THUMBNAIL, THUMBNAIL, THUMBNAIL);
+    }));
+    if (state.metric === THUMBNAILS) requestAnimationFrame(drawMap);
     await new Promise((resolve) => setTimeout(resolve));
   }
-  element("map").dataset.complete = `${kind}`;
+  mapCanvas.dataset.complete = `${kind}`;
 }
 
-async function thumbnail(context, place, theme) {
+/** A head made small: the largest weight of the cells that fall into each pixel. */
+async function thumbnail(place, ramp) {
   const { bins, side, haveChoice } = await binsOf(place);
   const levels = await levelsOf(place);
   const largest = new Int16Array(side * side).fill(-1);
   const shift = about.bits - 8;
   let most = 1;
-  for (let index = 0; index < bins.length; index += 1) {
+  bins.forEach((bin, index) => {
     const level = levels[index] >> shift;
-    if (level > largest[bins[index]]) largest[bins[index]] = level;
+    if (level > largest[bin]) largest[bin] = level;
     if (level > most && haveChoice[index]) most = level;
-  }
-  const image = new ImageData(side, side);
-  const colours = pixels(theme);
-  const cells = new Uint32Array(image.data.buffer);
-  const scale = scaleOf({ largest: most / 255 });
-  largest.forEach((level, index) => (cells[index] = level < 0 ? 0 : colours[levelOf(partOf(level / 255, scale))]));
-  context.imageSmoothingEnabled = false;
-  const small = new OffscreenCanvas(side, side);
-  small.getContext("2d").putImageData(image, 0, 0);
-  context.drawImage(small, place.head * THUMBNAIL, place.row * THUMBNAIL, THUMBNAIL, THUMBNAIL);
+  });
+  return bitmapOf(side, side, (pixel) => (largest[pixel] < 0 ? null : largest[pixel] / 255), ramp, scaleOf({ largest: most / 255 }));
 }
 
-const kept = new WeakMap(); // of each mask
+const keptBins = new WeakMap(); // of each mask
 
 /** For each visible cell the pixel of a thumbnail that it falls into, and whether its query may look at others. */
 async function binsOf({ kind, layer }) {
   const mask = await maskOf(kind, layer);
-  if (!kept.has(mask)) {
+  if (!keptBins.has(mask)) {
     const [rows, columns] = sizeOf(kind);
-    const side = Math.min(THUMBNAIL, Math.max(rows, columns));
+    const side = min(THUMBNAIL, max(rows, columns));
     const bin = (cell) =>
-      Math.floor((Math.floor(cell / columns) * side) / rows) * side + Math.floor(((cell % columns) * side) / columns);
+      floor((floor(cell / columns) * side) / rows) * side + floor(((cell % columns) * side) / columns);
     const counts = new Uint32Array(rows);
-    for (const cell of mask.cells) counts[Math.floor(cell / columns)] += 1;
-    const haveChoice = Uint8Array.from(mask.cells, (cell) => counts[Math.floor(cell / columns)] > 1);
-    kept.set(mask, { bins: Uint16Array.from(mask.cells, bin), side, haveChoice });
+    for (const cell of mask.cells) counts[floor(cell / columns)] += 1;
+    const haveChoice = Uint8Array.from(mask.cells, (cell) => counts[floor(cell / columns)] > 1);
+    keptBins.set(mask, { bins: Uint16Array.from(mask.cells, bin), side, haveChoice });
   }
-  return kept.get(mask);
+  return keptBins.get(mask);
 }
 
 /** A head in words: what it is known for, and its values of the metrics that are shown. */
@@ -168,13 +159,11 @@ function aboutHead(place) {
   const names = new Set([state.metric, ...(state.overview === "map" ? [] : [state.across])]);
   names.delete(THUMBNAILS);
   const values = [...names].map((name) => `${name} ${short(metricOf(place, name))}`);
-  return [`Head ${place.layer}.${place.head}`, patternText(place), ...values].filter(Boolean);
+  return [`Head ${shortName(place)}`, patternText(place), ...values].filter(Boolean);
 }
 
 /** Say in words what is known of a head. */
-export function tell(place) {
-  element("map-says").textContent = aboutHead(place).join(" · ");
-}
+export const tell = (place) => write("map-says", aboutHead(place).join(" · "));
 
 function describe(metric) {
   const { low, high, isLog } = scaleOfMetric(metric);
@@ -189,28 +178,23 @@ function headUnder({ target }) {
 
 /** Go some layers down and some heads to the right, as far as there are any. */
 export function step(down, right) {
-  const { layers, heads } = about.kinds[state.kind];
+  const { layers, heads } = kindShown();
   change({ layer: layers[clamp(layers.indexOf(state.layer) + down, 0, layers.length - 1)], head: clamp(state.head + right, 0, heads - 1) });
 }
 
+/** Choices that are named as they are set. */
+export const options = (names) => names.map((name) => new Option(name, name));
+
 function fillSelects() {
-  const metrics = element("metric");
-  const names = [THUMBNAILS, ...Object.keys(about.kinds[state.kind].metrics)];
-  metrics.replaceChildren(...names.map((name) => new Option(name, name)));
-  element("across").replaceChildren(...names.slice(1).map((name) => new Option(name, name)));
-  element("kind").value = `${state.kind}`;
+  const metrics = Object.keys(kindShown().metrics);
+  fill("metric", options([THUMBNAILS, ...metrics]));
+  fill("across", options(metrics));
+  kindSelect.value = state.kind;
 }
 
-export function startOverview() {
-  element("kind").replaceChildren(...about.kinds.map((one, index) => new Option(`${one.kind} attention`, `${index}`)));
-  element("kind").hidden = about.kinds.length === 1;
-  element("kind").addEventListener("change", (event) => change({ kind: Number(event.target.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
-  grid.addEventListener("click", (event) => {
-    const place = headUnder(event);
-    if (place) change(place);
-  });
-  grid.addEventListener("pointerover", (event) => tell(headUnder(event) ?? state));
-  grid.addEventListener("pointerleave", () => tell(state));
-  onChange(fillSelects);
-  onChange(draw, canvas.parentElement);
-}
+kindSelect.replaceChildren(...about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
+kindSelect.hidden = about.kinds.length === 1;
+on(kindSelect, "change", () => change({ kind: Number(kindSelect.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
+onPointer(grid, headUnder, change, (place) => tell(place ?? state));
+onChange(fillSelects);
+onChange(drawMap, mapCanvas.parentElement);

@@ -1,15 +1,16 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, make, onPointer, reachIn, sharpen, tones } from "../page.js";
+import { element, fill, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
+import { sharpen, tones } from "../canvases.js";
 import { metricOf, patternOf, patternText, placesOf } from "../heads.js";
 import { change, isAt, metricShown, onChange, state } from "../state.js";
 import { short } from "../numbers.js";
-import { tell } from "./overview.js";
+import { button, fillList, listLine, numberCell } from "../lists.js";
+import { extentOf, options, tell } from "./overview.js";
 
 const ROOM = 40; // beside the dots, for the numbers of the axes
 const NEAR = 14; // pixels from a dot to the pointer
-const canvas = element("scatter");
+const scatterCanvas = element("scatter");
 const names = element("head-names");
-const list = element("head-list");
 let dots = [];
 let order = { column: 0, way: 1 };
 
@@ -17,20 +18,19 @@ const patternName = (place) => patternOf(place)?.[0] ?? "no pattern";
 const isListed = (place) => !state.pattern || patternName(place) === state.pattern;
 
 /** An axis of the scatter: from 0, or the lowest value below it, to the highest one. */
-function axisOf(metric, places) {
-  const values = places.map((place) => metricOf(place, metric));
-  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+function axisOf(metric) {
+  const [low, high] = extentOf(metric);
   return { low: short(low), high: short(high), part: (place) => (metricOf(place, metric) - low) / (high - low || 1) };
 }
 
 function drawScatter(places) {
-  const side = Math.min(canvas.parentElement.clientWidth, 360);
+  const side = min(scatterCanvas.parentElement.clientWidth, 360);
   const length = side - ROOM - 10;
-  const context = sharpen(canvas, side, side);
-  const tone = tones(canvas);
+  const context = sharpen(scatterCanvas, side, side);
+  const tone = tones(scatterCanvas);
   const metrics = [state.across, metricShown()];
   const known = places.filter((place) => metrics.every((metric) => metricOf(place, metric) !== null));
-  const [across, up] = metrics.map((metric) => axisOf(metric, known));
+  const [across, up] = metrics.map(axisOf);
   Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
   context.strokeRect(ROOM, 6, length, length);
   context.fillText(up.high, ROOM - 4, 14);
@@ -57,52 +57,56 @@ function drawDot(context, { place, x, y }, tone) {
   if (isAt(place, state) || isAt(place, state.pinned)) context.stroke();
 }
 
-function headUnder([x, y]) {
+function headNear(event) {
+  const [x, y] = pointOn(scatterCanvas, event);
   const near = dots.map((dot) => ({ ...dot, distance: Math.hypot(dot.x - x, dot.y - y) })).sort((one, other) => one.distance - other.distance);
   return near[0]?.distance <= NEAR ? near[0].place : null;
 }
 
-function drawList(all) {
-  const columns = [
-    { name: "head", value: (place) => place.layer * 1e6 + place.head, text: (place) => `${place.layer}.${place.head}` },
-    { name: "pattern", value: (place) => patternOf(place)?.[1] ?? -1, text: (place) => patternText(place) || "–" },
-    ...[...new Set([metricShown(), state.across])].map((name) => ({ name, value: (place) => metricOf(place, name) ?? -Infinity, text: (place) => short(metricOf(place, name)) })),
+/** The columns of the list: how each is named, what it is sorted by, and its cell. */
+function columnsOf() {
+  const metrics = [...new Set([metricShown(), state.across])];
+  return [
+    ["head", (place) => place.layer * 1e6 + place.head],
+    ["pattern", (place) => patternOf(place)?.[1] ?? -1, (place) => make("td", "pattern", patternText(place) || "–")],
+    ...metrics.map((name) => [name, (place) => metricOf(place, name) ?? -Infinity, (place) => numberCell(short(metricOf(place, name)))]),
   ];
-  const { name: sorted, value } = columns[order.column] ?? columns[2];
-  const places = all.filter(isListed).sort((one, other) => order.way * (value(one) - value(other)));
-  const focused = document.activeElement;
-  const header = [...names.querySelectorAll("button")].indexOf(focused);
-  names.replaceChildren(...columns.map(({ name }, column) => {
-    const button = make("button", `${name}${name === sorted ? (order.way > 0 ? " ↑" : " ↓") : ""}`, "plain", { type: "button" });
-    button.addEventListener("click", () => {
-      order = { column, way: name === sorted ? -order.way : column ? -1 : 1 };
-      change({});
-    });
-    return make("th", "", "", { scope: "col", "aria-sort": name !== sorted ? "none" : order.way > 0 ? "ascending" : "descending" }, button);
-  }));
-  const isInList = list.contains(focused);
-  list.replaceChildren(...places.map((place) => {
-    const isChosen = isAt(place, state);
-    const button = (name) => make("button", name, "plain", { type: "button", tabindex: -1, ...(isChosen && { "aria-current": true }) });
-    const cells = columns.map(({ text }, index) => (index ? make("td", text(place), index === 1 ? "pattern" : "number") : make("td", "", "", {}, button(text(place)))));
-    const row = make("tr", "", isChosen ? "chosen" : "", {}, ...cells);
-    row.addEventListener("click", () => change(place));
-    return row;
-  }));
-  names.querySelectorAll("button")[header]?.focus();
-  reachIn(list, isInList);
+}
+
+function drawList(all) {
+  const columns = columnsOf();
+  order.column = min(order.column, columns.length - 1);
+  const { column, way } = order;
+  const [sorted, value] = columns[column];
+  const places = all.filter(isListed).sort((one, other) => way * (value(one) - value(other)));
+  nameSorted(columns.map(([name]) => name));
+  fillList(element("head-list"), places.map((place) =>
+    listLine(isAt(place, state), () => change(place), shortName(place), (name) => [make("td", "", name), ...columns.slice(1).map(([, , cell]) => cell(place))])));
   return `${places.length} heads, sorted by ${sorted}`;
 }
 
-function draw() {
-  const places = placesOf(state.kind);
-  const patterns = [...new Set(places.map(patternName))].sort();
-  element("pattern").replaceChildren(new Option("all patterns", ""), ...patterns.map((name) => new Option(name, name)));
-  if (!patterns.includes(state.pattern)) state.pattern = "";
-  if (state.overview !== "map") element("map-about").textContent = (state.overview === "list" ? drawList : drawScatter)(places);
+/** Buttons that sort the list, by heads from the first one, by others from the largest one. */
+function nameSorted(columns) {
+  const focused = [...names.querySelectorAll("button")].indexOf(document.activeElement);
+  names.replaceChildren(...columns.map((name, column) => {
+    const isSorted = column === order.column;
+    const title = button({}, `${name}${isSorted ? (order.way > 0 ? " ↑" : " ↓") : ""}`);
+    on(title, "click", () => {
+      order = { column, way: isSorted ? -order.way : column ? -1 : 1 };
+      change({});
+    });
+    return make("th", { scope: "col", "aria-sort": !isSorted ? "none" : order.way > 0 ? "ascending" : "descending" }, title);
+  }));
+  names.querySelectorAll("button")[focused]?.focus();
 }
 
-export function startPlaces() {
-  onPointer(canvas, headUnder, change, (place) => tell(place ?? state));
-  onChange(draw, canvas.parentElement);
+function drawPlaces() {
+  const places = placesOf(state.kind);
+  const patterns = [...new Set(places.map(patternName))].sort();
+  fill("pattern", [new Option("all patterns", ""), ...options(patterns)]);
+  if (!patterns.includes(state.pattern)) state.pattern = "";
+  if (state.overview !== "map") write("map-about", (state.overview === "list" ? drawList : drawScatter)(places));
 }
+
+onPointer(scatterCanvas, headNear, change, (place) => tell(place ?? state));
+onChange(drawPlaces, scatterCanvas.parentElement);

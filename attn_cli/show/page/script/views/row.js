@@ -1,8 +1,9 @@
 // The chosen row or column as a list, the largest weight first; of two heads, the largest difference.
-import { element, isolated, make, reachIn, set } from "../page.js";
-import { change, focusOf, onChange, state } from "../state.js";
+import { abs, element, fill, isolated, make, max, onClicks, write } from "../page.js";
+import { change, focusOf, state } from "../state.js";
 import { numberOf, plainNumber, weightText } from "../numbers.js";
-import { headsShown } from "../shown.js";
+import { headsShown, onHeads } from "../shown.js";
+import { fillList, listLine, nameCell, numberCell } from "../lists.js";
 
 const FIRST = 40; // rows of the list, unless all are asked for
 const list = element("row-list");
@@ -19,42 +20,38 @@ function chosenOf(heads) {
   return { isRow, focus, name: own.items[focus], others, cell, entries };
 }
 
-function draw() {
-  const heads = headsShown();
-  if (!heads) return;
+function drawRow(heads) {
   const { isRow, focus, name, others, cell, entries } = chosenOf(heads);
-  const size = (index) => Math.abs(heads.at(-1).weight(...cell(index)));
-  const masked = [...others.items.keys()].filter((index) => !isSeen(heads.at(-1), cell(index)) && heads[0].isLeft?.[cell(index)[0]] !== false);
+  const last = heads.at(-1);
+  const size = (index) => abs(last.weight(...cell(index)));
   entries.sort((one, other) => size(other) - size(one));
-  const shown = state.all ? entries : entries.slice(0, FIRST);
   const chosen = others.of[(state.hover ?? state)[isRow ? "key" : "query"]];
-  element("row-table").classList.toggle("pair", heads.length > 1);
-  element("row-title").replaceChildren(make("span", `${numberOf(name)} `, "number"), isolated(name.label), make("span", isRow ? " looks at" : " is looked at by"));
-  const title = (text, className, ...parts) => make("th", text, className, { scope: "col" }, ...parts);
-  const titles = heads.length > 1 ? heads.map((one) => title(one.name, "number")) : [make("td"), title("weight", "number")];
-  element("row-names").replaceChildren(title("", "number", make("span", "position", "unseen")), title("token", "label"), ...titles);
-  const lines = shown.map((index) => {
-    const line = lineOf(others.items[index], heads.map((one) => [one.weight(...cell(index)), one.error(...cell(index))]));
-    line.dataset.cell = `${others.items[index].cells[0]}`;
-    const [held, button] = [line.children[1], make("button", "", "plain", { type: "button", tabindex: -1 })];
-    button.append(held.firstChild);
-    held.append(button);
-    if (line.classList.toggle("chosen", index === chosen)) set(button, { "aria-current": true });
-    return line;
+  fill("row-title", [make("span", "number", `${numberOf(name)} `), isolated(name.label), isRow ? " looks at" : " is looked at by"]);
+  nameColumns(heads);
+  const lines = firstOf(entries, "row-more").map((index) => {
+    const choose = () => change({ [isRow ? "key" : "query"]: others.items[index].cells[0] });
+    return rowLine(others.items[index], heads.map((head) => [head.weight(...cell(index)), head.error(...cell(index))]), index === chosen, choose);
   });
-  const isFocused = list.contains(document.activeElement);
-  list.replaceChildren(...sinkLine(heads, focus, isRow), ...lines);
-  reachIn(list, isFocused);
-  element("row-more").hidden = entries.length <= FIRST;
-  element("row-more").textContent = state.all ? `the largest ${FIRST}` : `all ${entries.length}`;
-  element("row-masked").textContent = masked.length ? `${masked.length} masked` : "";
+  fillList(list, [...sinkLine(heads, focus, isRow), ...lines]);
+  const masked = [...others.items.keys()].filter((index) => !isSeen(last, cell(index)) && heads[0].isLeft?.[cell(index)[0]] !== false);
+  write("row-masked", masked.length ? `${masked.length} masked` : "");
 }
 
-/** Choose the line above or below the one that has the focus. */
-export function stepInList(line, by) {
-  const next = by < 0 ? line.previousElementSibling : line.nextElementSibling;
-  next?.click();
-  next?.querySelector("button")?.focus(); // at once: the next key may come before the page is drawn
+/** The first of the lines, unless all are asked for with this button. */
+export function firstOf(lines, more) {
+  element(more).hidden = lines.length <= FIRST;
+  write(more, state.all ? `the largest ${FIRST}` : `all ${lines.length}`);
+  return lines.slice(0, state.all ? lines.length : FIRST);
+}
+
+export const turnAll = () => change({ all: !state.all });
+
+function nameColumns(heads) {
+  const isPair = heads.length > 1;
+  const title = (look, ...parts) => make("th", { class: look, scope: "col" }, ...parts);
+  const weights = isPair ? heads.map((head) => title("number", head.name)) : [make("td", ""), title("number", "weight")];
+  fill("row-names", [title("number", make("span", "unseen", "position")), title("label", "token"), ...weights]);
+  element("row-table").classList.toggle("pair", isPair);
 }
 
 /** The row or column in the order of the text, no token of which is a formula to a spreadsheet. */
@@ -84,23 +81,18 @@ function sinksOf(heads, focus) {
 
 function sinkLine(heads, focus, isRow) {
   const weights = isRow && sinksOf(heads, focus);
-  return weights ? [lineOf({ position: "", label: "learned sink" }, weights)] : [];
+  return weights ? [make("tr", "", ...cellsOf("", isolated("learned sink"), weights))] : [];
 }
 
-/** A line with the weight of one head and its bar, or with those of two and their difference. */
-function lineOf({ position, label }, weights) {
-  const name = make("th", "", "label", { scope: "row" }, isolated(label));
-  const bar = make("meter", "", "", { value: weights[0][0], "aria-hidden": true });
-  const bars = weights.length === 1 ? [make("td", "", "", {}, bar)] : [];
-  const error = Math.max(...weights.map(([, own]) => own)); // of two heads no more digits than are known of both
-  return make("tr", "", "", {}, make("td", `${position}`, "number"), name, ...bars, ...weights.map(([weight]) => make("td", weightText(weight, error), "number")));
+const rowLine = (item, weights, isChosen, choose) =>
+  listLine(isChosen, choose, isolated(item.label), (name) => cellsOf(numberOf(item), name, weights));
+
+/** The cells of a line: the weight of one head and its bar, or those of two and their difference. */
+function cellsOf(number, name, weights) {
+  const bars = weights.length > 1 ? [] : [make("td", "", make("meter", { value: weights[0][0], "aria-hidden": true }))];
+  const error = max(...weights.map(([, own]) => own)); // of two heads no more digits than are known of both
+  return [numberCell(number), nameCell(name), ...bars, ...weights.map(([weight]) => numberCell(weightText(weight, error)))];
 }
 
-export function startRow() {
-  list.addEventListener("click", (event) => {
-    const cell = event.target.closest("tr")?.dataset.cell;
-    if (cell !== undefined) change({ [state.direction === "from" ? "key" : "query"]: Number(cell) });
-  });
-  element("row-more").addEventListener("click", () => change({ all: !state.all }));
-  onChange(draw);
-}
+onClicks({ "row-more": turnAll });
+onHeads(drawRow);

@@ -1,17 +1,16 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, element, make, set } from "../page.js";
-import { change, focusOf, onChange, state } from "../state.js";
+import { about, element, floor, make, onPointer, set } from "../page.js";
+import { change, focusOf, kindShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
-import { headShown } from "../shown.js";
+import { onHeads } from "../shown.js";
 
-let shown = { kind: -1, pieces: { queries: [], keys: [] } };
+let shown = { kind: -1 };
 
 /** The pieces of a text as elements; those with tokens can be chosen. */
 function build(holder, text, side) {
   const pieces = about.texts[text].pieces.map(([content, tokens, isMark]) => {
-    const piece = make("span", content, isMark ? "mark" : tokens ? "token" : "");
-    if (tokens) set(piece, { "data-token": tokens[0], role: "option", tabindex: -1, "aria-selected": false });
-    if (tokens && !content.trim()) set(piece, { "aria-label": "space" });
+    const token = tokens && { "data-token": tokens[0], role: "option", tabindex: -1, "aria-selected": false, ...(!content.trim() && { "aria-label": "space" }) };
+    const piece = make("span", { class: isMark ? "mark" : tokens ? "token" : "", ...token }, content);
     return { piece, tokens: tokens ?? [], side };
   });
   holder.replaceChildren(...pieces.map(({ piece }) => piece));
@@ -20,53 +19,46 @@ function build(holder, text, side) {
 }
 
 function rebuild() {
-  const { queries, keys } = about.kinds[state.kind];
+  const { queries, keys } = kindShown();
   const isOne = queries === keys;
   element("other-text").hidden = isOne;
-  const first = build(element("text"), queries, "queries");
-  const other = isOne ? first : build(element("other-text"), keys, "keys");
-  shown = { kind: state.kind, pieces: { queries: first, keys: other }, isOne };
+  const pieces = [...build(element("text"), queries, "queries"), ...(isOne ? [] : build(element("other-text"), keys, "keys"))];
+  shown = { kind: state.kind, pieces, isOne };
 }
 
 /** The rows or columns of some tokens: of a long text, of the blocks that they are in. */
 function indices(tokens, side) {
-  const cell = about.kinds[state.kind].cells[side === "queries" ? 0 : 1];
-  return [...new Set(tokens.map((token) => Math.floor(token / cell)))];
+  const cell = kindShown().cells[side === "queries" ? 0 : 1];
+  return [...new Set(tokens.map((token) => floor(token / cell)))];
 }
 
 /** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
-function weightOf(head, tokens, focus) {
+function weightOfPiece(head, tokens, focus) {
   const isFrom = state.direction === "from";
-  const side = isFrom ? head.keys : head.queries;
-  const places = new Set(indices(tokens, isFrom ? "keys" : "queries").map((cell) => side.of[cell]));
-  const cells = [...places].filter((place) => !side.items[place].isHidden).map((place) => (isFrom ? [focus, place] : [place, focus]));
+  const name = isFrom ? "keys" : "queries";
+  const { items, of } = head[name];
+  const places = [...new Set(indices(tokens, name).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
+  const cells = places.map((place) => (isFrom ? [focus, place] : [place, focus]));
   const seen = cells.filter(([row, column]) => head.seen[row * head.columns + column]);
   if (!seen.length) return null;
-  const sum = seen.reduce((total, [row, column]) => total + head.weight(row, column), 0);
+  const sum = seen.reduce((total, cell) => total + head.weight(...cell), 0);
   return isFrom ? sum : sum / seen.length;
 }
 
-function draw() {
+function drawText([head]) {
   if (shown.kind !== state.kind) rebuild();
-  const head = headShown();
-  if (!head) return;
-  const [theme, isFrom, scale] = [themeOf(), state.direction === "from", scaleOf(head)];
-  const side = isFrom ? head.queries : head.keys;
-  const focus = side.of[focusOf()];
-  const [chosenSide, shadedSide] = isFrom ? ["queries", "keys"] : ["keys", "queries"];
-  if (!shown.isOne) for (const { piece } of shown.pieces[chosenSide]) plain(piece);
-  for (const { piece, tokens } of shown.pieces[shadedSide]) shade(piece, weightOf(head, tokens, focus), scale, theme);
-  for (const { piece, tokens } of shown.pieces[chosenSide]) {
-    const isChosen = indices(tokens, chosenSide).some((cell) => side.of[cell] === focus);
+  const [scale, names] = [scaleOf(head), ["queries", "keys"]];
+  const [chosenSide, shadedSide] = state.direction === "from" ? names : names.reverse();
+  const { of } = head[chosenSide];
+  const focus = of[focusOf()];
+  for (const { piece, tokens, side } of shown.pieces) {
+    const isOn = (name) => shown.isOne || name === side;
+    shade(piece, isOn(shadedSide) ? weightOfPiece(head, tokens, focus) : 0, scale);
+    const isChosen = isOn(chosenSide) && indices(tokens, chosenSide).some((cell) => of[cell] === focus);
     if (isChosen && !state.hover) reach(piece);
-    choose(piece, isChosen);
+    if (piece.classList.contains("chosen") !== isChosen) set(piece, { "aria-selected": isChosen });
+    piece.classList.toggle("chosen", isChosen);
   }
-  if (!shown.isOne) for (const { piece } of shown.pieces[shadedSide]) choose(piece, false);
-}
-
-function choose(piece, isChosen) {
-  if (piece.classList.contains("chosen") !== isChosen) set(piece, { "aria-selected": isChosen });
-  piece.classList.toggle("chosen", isChosen);
 }
 
 /** Let the Tab key reach this piece, and scroll to it. */
@@ -95,39 +87,27 @@ function reveal(piece) {
   if (box.bottom > holder.bottom) piece.parentElement.scrollTop += box.bottom - holder.bottom + 8;
 }
 
-function plain(piece) {
-  piece.style.backgroundColor = piece.style.color = "";
-  piece.classList.remove("masked");
-}
-
-function shade(piece, weight, scale, theme) {
-  const part = weight ? partOf(weight, scale) : 0;
+function shade(piece, weight, scale) {
+  const [part, theme] = [weight ? partOf(weight, scale) : 0, themeOf()];
   piece.classList.toggle("masked", weight === null);
   piece.style.backgroundColor = part ? colour(part, theme) : "";
   piece.style.color = part > 0.05 ? ink(part, theme) : "";
 }
 
-function under(event) {
-  const token = event.target.dataset?.token;
+/** The token under the pointer; in a text of its own its side is fixed, else it is the one that has a focus. */
+function under({ target, currentTarget }) {
+  const { token } = target.dataset;
   if (token === undefined) return null;
-  const isKeyText = event.currentTarget.id === "other-text";
-  const isQuery = shown.isOne ? state.direction === "from" : !isKeyText;
-  const name = isQuery ? "query" : "key";
-  return { name, index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
+  const isQuery = shown.isOne ? state.direction === "from" : currentTarget.id === "text";
+  return { name: isQuery ? "query" : "key", index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
 }
 
-export function startText() {
-  for (const id of ["text", "other-text"]) {
-    element(id).addEventListener("click", (event) => {
-      const chosen = under(event);
-      if (chosen) change({ [chosen.name]: chosen.index, hover: null, direction: chosen.name === "query" ? "from" : "to" });
-    });
-    element(id).addEventListener("pointerover", (event) => {
-      const chosen = under(event);
-      const isFocus = chosen && chosen.name === (state.direction === "from" ? "query" : "key");
-      change({ hover: isFocus ? { query: state.query, key: state.key, [chosen.name]: chosen.index } : null });
-    });
-    element(id).addEventListener("pointerleave", () => change({ hover: null }));
-  }
-  onChange(draw);
+for (const id of ["text", "other-text"]) {
+  const choose = ({ name, index }) => change({ [name]: index, hover: null, direction: name === "query" ? "from" : "to" });
+  const hover = (token) => {
+    const isFocus = token?.name === (state.direction === "from" ? "query" : "key");
+    change({ hover: isFocus ? { query: state.query, key: state.key, [token.name]: token.index } : null });
+  };
+  onPointer(element(id), under, choose, hover);
 }
+onHeads(drawText);

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import psutil
 import pytest
 
-from attn_cli.reading import free_memory
-from attn_cli.reading.free_memory import free_bytes
+from attn_cli.models import free_memory
+from attn_cli.models.free_memory import free_bytes
 
 UNLIMITED = 9223372036854771712  # as version 1 writes it
 Cgroup: TypeAlias = Callable[[Mapping[str, str]], None]
@@ -146,7 +146,7 @@ def test_a_machine_that_reports_nothing_has_no_limit(machine: Machine) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on addresses")
 def test_a_real_limit_on_addresses_is_counted() -> None:
-    code = "import resource as r; from attn_cli.reading.free_memory import free_bytes as f; "
+    code = "import resource as r; from attn_cli.models.free_memory import free_bytes as f; "
     code += "r.setrlimit(r.RLIMIT_AS, (1 << 32, r.getrlimit(r.RLIMIT_AS)[1])); print(f('cpu'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < float(done.stdout) < 1 << 32

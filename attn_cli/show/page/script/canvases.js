@@ -1,0 +1,46 @@
+// Canvases: how sharp they are, the colours of the style sheet, and what several views draw on them.
+
+let recorder = null;
+
+/** Call `draw`; views draw on `contextFor(canvas)` meanwhile. */
+export function record(contextFor, draw) {
+  recorder = contextFor;
+  try {
+    draw();
+  } finally {
+    recorder = null;
+  }
+}
+
+/** The canvas, as large as its element and as sharp as the screen; its context counts CSS pixels. */
+export function sharpen(canvas, width, height) {
+  if (recorder) return recorder(canvas);
+  const ratio = window.devicePixelRatio || 1;
+  place(canvas, { width, height });
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Set sides of an element, in CSS pixels. */
+export function place(target, sides) {
+  for (const [side, pixels] of Object.entries(sides)) target.style[side] = `${pixels}px`;
+}
+
+/** The colours of a canvas, from the style sheet. */
+export function tones(canvas) {
+  const style = getComputedStyle(canvas);
+  const of = (name) => style.getPropertyValue(`--${name}`);
+  return { ink: style.color, accent: of("accent"), masked: of("masked"), line: of("line"), dot: of("dot") };
+}
+
+/** Draw only within a rectangle, until `restore`. */
+export function within(context, ...rectangle) {
+  context.save();
+  context.beginPath();
+  context.rect(...rectangle);
+  context.clip();
+}
