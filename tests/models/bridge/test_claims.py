@@ -137,6 +137,14 @@ CLAIMS = [
 ]
 
 
+def test_a_pickle_that_is_longer_than_one_of_tensors_is_not_opened_either(model: Path) -> None:
+    with zipfile.ZipFile(model / "pytorch_model.bin", "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02" + b"N0" * 100_000 + b"}.")
+    (model / "model.safetensors").unlink()
+    problem = f"{model}/pytorch_model.bin is damaged: its pickle is longer than one of tensors"
+    assert refused(model) == (problem, "download the file again")
+
+
 @pytest.mark.parametrize(("values", "claim"), CLAIMS)
 def test_what_the_files_cannot_hold_is_not_built(model: Path, values: dict[str, Any], claim: str) -> None:
     configured(model, **values)
