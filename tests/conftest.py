@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {"every_type"} if not config.getoption("--every-type") else set[str]()
     left_out |= {"latex"} if shutil.which("pdflatex") is None else set()
     left_out |= {"gpt2"} if cached_gpt2() is None else set()
+    left_out |= {"ray"} if find_spec("ray") is None else set()
     left_out |= {"browser"} if missing_for_browser() else set()
     out = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
     items[:] = [item for item in items if item not in out]
@@ -54,6 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("GPT-2: not in the cache; its published effects are not compared")
     if missing := missing_for_browser():
         terminalreporter.write_line(f"browser: no {missing} here; pages of attn report are not opened")
+    if find_spec("ray") is None:
+        terminalreporter.write_line("Ray: not installed; workers of attn survey run on this machine only")
     if not torch.cuda.is_available():
         terminalreporter.write_line("CUDA: no GPU here; what is tested on every device ran on the CPU")
 

@@ -5,6 +5,7 @@ come out. Documents are given out batch by batch from here rather than by Ray Da
 checkpoint need the results in their order, wherever they were computed; nodes need no common file system.
 """
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
@@ -185,7 +186,9 @@ def _connected(address: str) -> Any:
             "--ray needs Ray, which is not installed", "pip install 'attn-cli[survey]'"
         ) from error
     try:
-        ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         problem = f"no Ray cluster at {address}: {error}"
         raise AttnError(problem, "ray start --head on this machine, then --ray auto") from error

@@ -91,7 +91,7 @@ class Processes:
         )
         is_done = False
         try:
-            with _one_thread_each():
+            with one_thread_each():
                 yield pool
             is_done = True
         finally:
@@ -102,7 +102,7 @@ class Processes:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Processes that start meanwhile compute with one thread."""
     before = {name: os.environ.get(name) for name in worker.THREADS}
     os.environ.update(worker.THREADS)

@@ -1,0 +1,67 @@
+"""Workers on a Ray cluster: the same bytes, also if a node is lost."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attn_cli.errors import AttnError
+from attn_cli.survey.running.cluster import RayCluster
+from tests.survey.running.test_running import REQUEST, Here, begun, documents, fingerprint, surveyed
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, of its processes and sockets
+]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two nodes with a core each, as processes of this machine."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    found: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    found.worker = found.add_node(num_cpus=1)
+    yield found
+    found.shutdown()
+
+
+def of_cluster(cluster: Any, count: int | None = None) -> RayCluster:
+    return RayCluster(cluster.address, count, 0, REQUEST, dict(os.environ))
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_a_cluster_finds_the_same_bytes_though_a_node_is_lost(
+    loses: bool, cluster: Any, tmp_path: Path
+) -> None:
+    texts = list(documents(400))
+    alone = fingerprint(surveyed(Here(), begun(tmp_path / "alone"), texts))
+    checkpoint = begun(tmp_path / "partial")
+
+    def given() -> Iterator[Any]:
+        for line, text in enumerate(texts):
+            if loses and line == 300:  # some batches were given out
+                cluster.remove_node(cluster.worker, allow_graceful=False)
+            yield text
+
+    assert fingerprint(surveyed(of_cluster(cluster), checkpoint, given())) == alone
+
+
+def test_a_model_that_a_node_does_not_have_is_named(cluster: Any, tmp_path: Path) -> None:
+    from attn_cli.models.source import SourceRequest
+    from attn_cli.survey.records import SurveyRequest
+
+    missing = SurveyRequest(SourceRequest(str(tmp_path / "nothing")))
+    workers = RayCluster(cluster.address, 1, 0, missing, dict(os.environ))
+    with pytest.raises(AttnError, match="nothing"):
+        surveyed(workers, begun(tmp_path / "partial"))
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
+    workers = RayCluster("127.0.0.1:1", 1, 0, REQUEST, dict(os.environ))
+    with pytest.raises(AttnError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+        surveyed(workers, begun(tmp_path / "partial"))
