@@ -209,6 +209,7 @@ def _connected(address: str) -> Any:
         raise AttnError(
             "--ray needs Ray, which is not installed", "pip install 'attn-cli[survey]'"
         ) from error
+    _check_reachable(address)
     try:
         ray.init(
             address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR
