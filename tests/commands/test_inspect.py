@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,8 @@ def test_the_suggested_width_is_the_smallest_that_fits(width: str, *, is_whole: 
 def test_json_is_the_object_of_the_contract(twins: Path) -> None:
     answer = attn("inspect", "the cat", "-m", twins / "llama", "--heads", "1.3", "--json")
     found = answer.document
+    checksum = found["model"].pop("checksum")
+    assert checksum == sha256((twins / "llama" / "model.safetensors").read_bytes()).hexdigest()
     assert list(found) == [
         *("schema", "attn", "model", "engine", "library", "device", "dtype"),
         *("text", "pair", "tokens", "attention"),
@@ -179,6 +182,7 @@ def test_json_is_the_object_of_the_contract(twins: Path) -> None:
         "kv_heads": 2,
         "head_size": 8,
         "width": 32,
+        "revision": None,
     }
     head = found["attention"][0]
     assert (head["kind"], head["layer"], head["head"], head["kv_head"]) == ("self", 1, 3, 1)
@@ -324,6 +328,8 @@ def test_the_same_seed_is_the_same_layer() -> None:
         "kv_heads": 2,
         "head_size": 16,
         "width": 32,
+        "revision": None,
+        "checksum": None,
     }
 
 

@@ -75,6 +75,7 @@ def test_the_loss_falls_and_beats_a_fresh_model(text: Path, tmp_path: Path) -> N
 
 def test_inspect_reads_what_train_wrote(trained: Path) -> None:
     found = attn("inspect", "The cat sat on the mat.", "-m", trained, "--heads", "1.1", "--json").document
+    assert len(found["model"].pop("checksum")) == 64
     assert found["model"] | {"name": ""} == {
         "name": "",
         "type": "gpt2",
@@ -83,6 +84,7 @@ def test_inspect_reads_what_train_wrote(trained: Path) -> None:
         "kv_heads": 2,
         "head_size": 8,
         "width": 16,
+        "revision": None,
     }
     assert found["tokens"][0]["piece"] == "<s>"
     assert found["tokens"][0]["special"]

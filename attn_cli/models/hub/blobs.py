@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import ADAPTER_CONFIG
+from attn_cli.models.files.safe_paths import joined
 from attn_cli.models.hub.locate import cache_directory, is_offline
 
 _CHUNK = 2**20
@@ -63,5 +64,5 @@ def _damaged_file(error: AttnError, cache: Path) -> Path | None:
         return None
     _, is_in_cache, rest = error.problem.partition(f"{cache}")
     place = re.match(rf"[/\\]({_IN_SNAPSHOT})", rest) if is_in_cache else None
-    file = cache / place[1] if place else None
+    file = joined(cache, place[1]) if place else None
     return file if file is not None and (file.is_file() or file.is_symlink()) else None

@@ -16,6 +16,7 @@ OURS = {
     "models/files/adapter.py": {"directory / name"},  # of ADAPTER_FILES
     "models/files/safe_paths.py": {"directory / name"},  # `joined` itself
     "models/files/weights.py": {"directory / form.whole", "directory / form.index"},  # of FORMATS
+    "models/hub/origin.py": {"directory / name"},  # of ADAPTER_FILES
     "models/hub/directories.py": {
         "directory / name",  # of `\w[\w.\-]*`
         "directory / part",  # found in the directory
@@ -38,6 +39,7 @@ ARITHMETIC = {
     "models/bridge/judge.py",
     "models/files/adapter.py",
     "models/files/lora.py",
+    "models/tokens/hazards.py",
     "training/loop.py",
     "training/measure.py",
     "training/network.py",
@@ -52,6 +54,7 @@ NUMBERS = {
     "product.left / product.left_factor",
     "product.right.mT / product.right_factor",
     "1 / number",
+    "len(content) / replaced",
     "alpha / rank",
     "alpha / rank ** 0.5",
     "learned / lengths",

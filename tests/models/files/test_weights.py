@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import open_weights
+from attn_cli.safe_text import condensed
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 FOUR = np.array([1.5, -2, 0, 1e9], dtype=np.float32)
@@ -235,7 +236,8 @@ def test_a_huge_offset_is_refused(tmp_path: Path) -> None:
     end = 10**400
     file = write(tmp_path, {"a": entry([end // 4], [0, end])})
     size = file.stat().st_size
-    refused(tmp_path, f"{file} is truncated: {size} bytes, but the tensor a ends at {size + end}")
+    problem = f"{file} is truncated: {size} bytes, but the tensor a ends at {size + end}"
+    refused(tmp_path, condensed(problem))
 
 
 def test_a_deeply_nested_header_is_refused(tmp_path: Path) -> None:

@@ -209,6 +209,8 @@ def test_a_variant_that_is_not_written_out_goes_to_the_bridge(
 
 
 @pytest.mark.parametrize("kind", SMALLEST)
-def test_a_billion_layers_are_only_a_number(kind: str, tmp_path: Path) -> None:
+def test_more_layers_than_any_model_has_are_refused(kind: str, tmp_path: Path) -> None:
     name = "n_layer" if kind == "gpt2" else "num_hidden_layers"
-    assert spec_of(tmp_path, kind, {name: 10**9}).layers == 10**9
+    assert spec_of(tmp_path, kind, {name: 10_000}).layers == 10_000
+    with pytest.raises(AttnError, match=rf"says {name} is 10001, which is not 10,000 or fewer"):
+        spec_of(tmp_path, kind, {name: 10_001})

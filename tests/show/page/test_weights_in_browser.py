@@ -16,6 +16,7 @@ from tests.support.worlds import attn
 pytestmark = pytest.mark.browser
 
 TEXT = "the cat sat on the mat and the cat sat"
+OF_ANOTHER_PASS = 1e-6  # of weights that were computed together with metrics, to those of --json
 ULP = 6e-8  # of float32 below 1: --json has as many digits as tell its numbers apart
 TWINS = {"bert": [], "gpt2": [], "llama": ["--bits", "12"]}
 
@@ -43,7 +44,7 @@ def test_every_weight_is_that_of_json(
     stated = page.run("attn.about.error")
     differences = [largest_difference(page, entry) for entry in entries(TEXT, "-m", twins / name)]
     assert len(differences) == 12
-    assert max(differences) == pytest.approx(stated, abs=ULP)  # it is the largest, not a bound
+    assert max(differences) == pytest.approx(stated, abs=OF_ANOTHER_PASS)  # the largest, not a bound
     assert stated <= (1.3e-4 if options else 0.002)
 
 
