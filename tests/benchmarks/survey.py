@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.survey MODEL_DIRECTORY [--documents 500] [--workers 2] [--rounds 2]
 
-The documents are parts of the sample texts, of 20 to 300 tokens. transformers' model (sdpa, float32) reads them
-in batches of like length with padding, with as many threads as there are workers. Both run by turns; ours is
-timed from the start of its processes, theirs from when its model is open, in tokens of documents per second.
-CPU time is that of all processes.
+The documents are parts of the sample texts, of 20 to 300 tokens. transformers' model (sdpa, float32) reads
+them in batches of like length with padding, with as many threads as there are workers. Both run by turns:
+ours is timed from the start of its processes, theirs from when its model is open, in tokens of documents per
+second. CPU time is that of all processes.
 """
 
 import argparse

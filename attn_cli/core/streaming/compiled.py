@@ -84,11 +84,20 @@ def _jit(*freedom: str) -> Callable[[Function], Function]:
 
 
 def _cached_jit(function: Function) -> Function:
-    """Compile an entry point, and cache it on disk together with all that it calls."""
+    """Compile an entry point, and cache it on disk together with all that it calls, if that is possible."""
     made = numba.njit(nogil=True)(function)
     with suppress(RuntimeError):  # no writable cache directory: it is compiled again next time
         made.enable_caching()
-    return cast("Function", made)
+
+    def called(*operands: Any) -> Any:
+        nonlocal made
+        try:
+            return made(*operands)
+        except Exception:  # noqa: BLE001  whatever a damaged cache or a full disk raises, before anything runs
+            made = numba.njit(nogil=True)(function)
+            return made(*operands)
+
+    return cast("Function", called)
 
 
 @_jit("contract")

@@ -78,9 +78,8 @@ def choose_measurer(
     queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
     is_wide = queries.dtype == namespace(queries).float64
     if kernels.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
-        with suppress(
-            ImportError
-        ):  # the extra `fast` is not installed, or numba does not support this Python
+        # the extra `fast` is not installed, or numba cannot run: with this Python, or with its settings
+        with suppress(ImportError, ValueError, SystemError, OSError):
             from attn_cli.core.streaming.compiled import SIZES, CompiledMeasurer  # 0.4 s
 
             if CompiledMeasurer.can_measure(metrics):
