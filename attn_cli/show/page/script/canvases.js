@@ -30,6 +30,9 @@ export function place(target, sides) {
   for (const [side, pixels] of Object.entries(sides)) target.style[side] = `${pixels}px`;
 }
 
+/** The font of this size, in pixels. */
+export const fontOf = (size) => `${size}px system-ui, sans-serif`;
+
 /** The colours of a canvas, from the style sheet. */
 export function tones(canvas) {
   const style = getComputedStyle(canvas);

@@ -1,5 +1,5 @@
 // The weights of heads: which cells are visible, and the number in each; kept for the last heads asked for.
-import { about, ceil, floor, range } from "./page.js";
+import { about, ceil, floor, isAt, kept, range } from "./page.js";
 import { inflate, inflateExact } from "./entries.js";
 
 const MOST_BYTES = 64 << 20; // bytes of matrices
@@ -16,15 +16,14 @@ export function sizeOf(kind) {
 /** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
 export function maskOf(kind, layer) {
   const entry = about.kinds[kind].masks[about.kinds[kind].layers.indexOf(layer)];
-  if (!masks.has(entry)) masks.set(entry, inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
-  return masks.get(entry);
+  return kept(masks, entry, () => inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
 }
 
 function unpackMask(bits, rows, columns) {
-  const seen = new Uint8Array(rows * columns);
-  const cells = new Uint32Array(rows * columns);
+  const size = rows * columns;
+  const [seen, cells] = [new Uint8Array(size), new Uint32Array(size)];
   let count = 0;
-  for (let index = 0; index < rows * columns; index += 1) {
+  for (let index = 0; index < size; index += 1) {
     if ((bits[index >> 3] >> (7 - (index & 7))) & 1) {
       const cell = (index % rows) * columns + floor(index / rows);
       seen[cell] = 1;
@@ -56,13 +55,12 @@ export const headAtHand = (place) => heads.get(nameOf(place))?.ready;
 /** The head at this place: T × S `values`, of which each times `unit` is a weight, and where it may look. */
 export function headAt(place) {
   const name = nameOf(place);
-  if (!heads.has(name)) {
-    const kept = { ready: undefined };
-    kept.promise = readHead(place).then((head) => (kept.ready = head));
-    heads.set(name, kept);
-    forgetOthers(name);
-  }
-  return heads.get(name).promise;
+  const { promise } = kept(heads, name, () => {
+    const found = { promise: readHead(place).then((head) => (found.ready = head)) };
+    return found;
+  });
+  forgetOthers(name);
+  return promise;
 }
 
 async function readHead(place) {
@@ -86,10 +84,7 @@ function spread(numbers, cells, count) {
 }
 
 /** What the page has of a head in full precision; undefined for most. */
-export function exactOf({ kind, layer, head }) {
-  const name = about.kinds[kind].kind;
-  return about.exact.find((one) => one.kind === name && one.layer === layer && one.head === head);
-}
+export const exactOf = (place) => about.exact.find((one) => one.kind === about.kinds[place.kind].kind && isAt(one, place));
 
 const OF_PAIRS = ["scores", "bias", "logits", "weights"];
 
@@ -107,10 +102,10 @@ export async function stepsOf(place) {
 
 function forgetOthers(newest) {
   const bytes = (name) => sizeOf(name.split(".")[0]).reduce((rows, columns) => rows * columns) * (about.bits === 8 ? 1 : 2);
-  let kept = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
+  let total = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
   for (const name of heads.keys()) {
-    if (kept <= MOST_BYTES || name === newest) return;
-    kept -= bytes(name);
+    if (total <= MOST_BYTES || name === newest) return;
+    total -= bytes(name);
     heads.delete(name);
   }
 }

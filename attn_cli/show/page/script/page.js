@@ -48,7 +48,16 @@ export function onClicks(actions) {
   for (const [id, action] of Object.entries(actions)) on(element(id), "click", action);
 }
 
+/** What is kept under a name, made when it is asked for first. */
+export function kept(cache, name, make) {
+  if (!cache.has(name)) cache.set(name, make());
+  return cache.get(name);
+}
+
 export const range = (count) => [...Array(count).keys()];
+
+/** Whether two places are of heads with the same layer and number. */
+export const isAt = (place, other) => place.layer === other?.layer && place.head === other.head;
 
 /** The name of a head: its layer and its number. */
 export const shortName = ({ layer, head }) => `${layer}.${head}`;

@@ -53,7 +53,7 @@ class Recorder {
     this.measure.font = this.font;
     return this.measure.measureText(text);
   }
-  drawImage(source, ...[x, y, width, height, left, top, wide, high]) {
+  drawImage(source, x, y, width, height, left, top, wide, high) {
     const box = { x: left, y: top, width: wide, height: high, viewBox: `${x % 1} ${y % 1} ${width} ${height}` };
     const window = add(this.group, "svg", { ...box, preserveAspectRatio: "none", "shape-rendering": "crispEdges" });
     const part = [floor(x), floor(y), ceil(width) + 1, ceil(height) + 1];

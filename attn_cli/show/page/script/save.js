@@ -7,9 +7,10 @@ import { rowAsCsv } from "./views/row.js";
 const SHARPNESS = 2; // pixels of a PNG for each of the page
 const SVG = "image/svg+xml";
 
+const part = () => element(element("save-part").value);
 const say = (text) => write("done", text);
 
-const asSvg = () => new XMLSerializer().serializeToString(pictureOf(element(element("save-part").value)));
+const asSvg = () => new XMLSerializer().serializeToString(pictureOf(part()));
 
 async function asPng() {
   const address = URL.createObjectURL(new Blob([asSvg()], { type: SVG }));
@@ -23,7 +24,7 @@ async function asPng() {
 }
 
 /** A list is no picture. */
-const canBeDrawn = () => [...element(element("save-part").value).querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
+const canBeDrawn = () => [...part().querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
 
 async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");

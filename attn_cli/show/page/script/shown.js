@@ -1,8 +1,8 @@
 // A head as it is shown: between tokens or words, its hidden keys as one column, rows divided by what is left.
-import { about, abs, max, min, range, shortName } from "./page.js";
+import { about, abs, isAt, kept, max, min, range, shortName } from "./page.js";
 import { headAt, headAtHand } from "./heads.js";
 import { labelOf } from "./numbers.js";
-import { change, isAt, onChange, state } from "./state.js";
+import { change, onChange, state } from "./state.js";
 
 const MOST_SHOWN = 4;
 const keptShown = new Map();
@@ -18,7 +18,7 @@ function placesShown() {
  * Undefined until they are at hand. */
 export function headsShown() {
   const heads = placesShown().map(headAtHand);
-  if (heads.includes(undefined)) return undefined;
+  if (heads.includes(undefined)) return;
   const [one, other] = heads.map(shownOf);
   if (!other) return [one];
   if (difference.one !== one || difference.other !== other) difference = { one, other, heads: compared(one, other) };
@@ -49,11 +49,8 @@ onChange(() => {
 function shownOf(head) {
   const { kind, layer, head: number } = head.place;
   const name = JSON.stringify([kind, layer, number, state.words, state.hide, state.renormalize]);
-  if (!keptShown.has(name)) {
-    if (keptShown.size >= MOST_SHOWN) keptShown.clear();
-    keptShown.set(name, merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
-  }
-  return keptShown.get(name);
+  if (keptShown.size >= MOST_SHOWN && !keptShown.has(name)) keptShown.clear();
+  return kept(keptShown, name, () => merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
 }
 
 /** Rows or columns as they are shown: each with its label and its cells; `of` tells where a cell is shown. */
@@ -118,7 +115,8 @@ function withWeights(shown) {
     if (seenKeys.indexOf(1) === seenKeys.lastIndexOf(1)) continue;
     for (let cell = first; cell < first + shownKeys; cell += 1) largest = max(largest, abs(values[cell]));
   }
-  return { ...shown, largest, weight: (row, column) => values[row * columns + column] };
+  const at = (numbers) => (row, column) => numbers[row * columns + column];
+  return { ...shown, largest, weight: at(values), isSeen: at(seen) };
 }
 
 /** Rows divided by what hidden keys and a sink leave; none is left to see where that may be nothing. */

@@ -1,6 +1,6 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
 import { abs, ceil, clamp, element, floor, max, min, on, onPointer, pointOn } from "../page.js";
-import { place, sharpen, tones, within } from "../canvases.js";
+import { fontOf, place, sharpen, tones, within } from "../canvases.js";
 import { change, state } from "../state.js";
 import { bitmapOf, rampOf, scaleOf } from "../colours.js";
 import { fitted } from "../numbers.js";
@@ -61,7 +61,7 @@ const cornerOf = ({ row, column }, { left, top, size }) => [left + (column - sta
 function panel(context, head, at) {
   const { left, top, wide, high, size, count } = at;
   const { masked, ink, accent } = tones(matrixCanvas);
-  Object.assign(context, { font: "12px system-ui, sans-serif", textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
+  Object.assign(context, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
   context.fillRect(left, top, wide, high);
   context.imageSmoothingEnabled = size * (window.devicePixelRatio || 1) < 1;
   context.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);

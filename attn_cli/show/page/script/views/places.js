@@ -1,8 +1,8 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, fill, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
-import { sharpen, tones } from "../canvases.js";
+import { element, fill, isAt, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
+import { fontOf, sharpen, tones } from "../canvases.js";
 import { metricOf, patternOf, patternText, placesOf } from "../heads.js";
-import { change, isAt, metricShown, onChange, state } from "../state.js";
+import { change, metricShown, onChange, state } from "../state.js";
 import { short } from "../numbers.js";
 import { button, fillList, listLine, numberCell } from "../lists.js";
 import { extentOf, options, tell } from "./overview.js";
@@ -31,7 +31,7 @@ function drawScatter(places) {
   const metrics = [state.across, metricShown()];
   const known = places.filter((place) => metrics.every((metric) => metricOf(place, metric) !== null));
   const [across, up] = metrics.map(axisOf);
-  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
+  Object.assign(context, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
   context.strokeRect(ROOM, 6, length, length);
   context.fillText(up.high, ROOM - 4, 14);
   context.fillText(up.low, ROOM - 4, length + 6);
@@ -108,5 +108,5 @@ function drawPlaces() {
   if (state.overview !== "map") write("map-about", (state.overview === "list" ? drawList : drawScatter)(places));
 }
 
-onPointer(scatterCanvas, headNear, change, (place) => tell(place ?? state));
+onPointer(scatterCanvas, headNear, change, tell);
 onChange(drawPlaces, scatterCanvas.parentElement);

@@ -1,6 +1,6 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
 import { about, element, floor, make, onPointer, set } from "../page.js";
-import { change, focusOf, kindShown, state } from "../state.js";
+import { change, chosenBy, focusOf, isFrom, kindShown, sidesShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
 import { onHeads } from "../shown.js";
 
@@ -34,21 +34,20 @@ function indices(tokens, side) {
 
 /** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
 function weightOfPiece(head, tokens, focus) {
-  const isFrom = state.direction === "from";
-  const name = isFrom ? "keys" : "queries";
-  const { items, of } = head[name];
-  const places = [...new Set(indices(tokens, name).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
-  const cells = places.map((place) => (isFrom ? [focus, place] : [place, focus]));
-  const seen = cells.filter(([row, column]) => head.seen[row * head.columns + column]);
+  const [, side] = sidesShown();
+  const { items, of } = head[side];
+  const places = [...new Set(indices(tokens, side).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
+  const cells = places.map((place) => (isFrom() ? [focus, place] : [place, focus]));
+  const seen = cells.filter((cell) => head.isSeen(...cell));
   if (!seen.length) return null;
   const sum = seen.reduce((total, cell) => total + head.weight(...cell), 0);
-  return isFrom ? sum : sum / seen.length;
+  return isFrom() ? sum : sum / seen.length;
 }
 
 function drawText([head]) {
   if (shown.kind !== state.kind) rebuild();
-  const [scale, names] = [scaleOf(head), ["queries", "keys"]];
-  const [chosenSide, shadedSide] = state.direction === "from" ? names : names.reverse();
+  const scale = scaleOf(head);
+  const [chosenSide, shadedSide] = sidesShown();
   const { of } = head[chosenSide];
   const focus = of[focusOf()];
   for (const { piece, tokens, side } of shown.pieces) {
@@ -98,15 +97,16 @@ function shade(piece, weight, scale) {
 function under({ target, currentTarget }) {
   const { token } = target.dataset;
   if (token === undefined) return null;
-  const isQuery = shown.isOne ? state.direction === "from" : currentTarget.id === "text";
-  return { name: isQuery ? "query" : "key", index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
+  const isQuery = shown.isOne ? isFrom() : currentTarget.id === "text";
+  return { isQuery, index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
 }
 
 for (const id of ["text", "other-text"]) {
-  const choose = ({ name, index }) => change({ [name]: index, hover: null, direction: name === "query" ? "from" : "to" });
+  const choose = ({ isQuery, index }) => change(chosenBy(isQuery, index));
   const hover = (token) => {
-    const isFocus = token?.name === (state.direction === "from" ? "query" : "key");
-    change({ hover: isFocus ? { query: state.query, key: state.key, [token.name]: token.index } : null });
+    const { query, key } = state;
+    const isFocus = token?.isQuery === isFrom();
+    change({ hover: isFocus ? { query, key, [token.isQuery ? "query" : "key"]: token.index } : null });
   };
   onPointer(element(id), under, choose, hover);
 }

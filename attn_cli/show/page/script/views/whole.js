@@ -1,5 +1,5 @@
 // The whole rows that were kept of the chosen head: its weight on every key, in full precision.
-import { about, element, fill, floor, isolated, make, on, onClicks, range } from "../page.js";
+import { about, element, fill, floor, isAt, isolated, make, on, onClicks, range } from "../page.js";
 import { inflateExact } from "../entries.js";
 import { change, onChange, state } from "../state.js";
 import { nameCell, numberCell } from "../lists.js";
@@ -8,7 +8,7 @@ import { firstOf, turnAll } from "./row.js";
 
 let wholeShown = "";
 
-const wholeRowsOf = ({ kind, layer, head }) => about.rows.find((one) => one.kind === kind && one.layer === layer && one.head === head);
+const wholeRowsOf = (place) => about.rows.find((one) => one.kind === place.kind && isAt(one, place));
 const labelsOn = (side) => about.texts[about.kinds[state.kind][side]].labels;
 const blockOf = (position) => floor(position / about.kinds[state.kind].cells[0]);
 
