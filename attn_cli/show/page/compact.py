@@ -28,6 +28,9 @@ _STATEMENTS = {"function", "async", "const", "let", "class", "for", "if", "retur
 _CONSTANT = re.compile(r"(?<![.\w$])const\b")
 """Only readers need to be told that a name is never assigned again: it has the same scope with `let`."""
 
+_ZERO = re.compile(r"(?<![\w$.])0(?=\.\d)")
+"""The zero before a decimal point."""
+
 _MARK = re.compile(r"[(\[{]|[)\]}]|;let\b|;|(?<![.\w$])let\b")
 
 
@@ -74,7 +77,7 @@ class _Statements:
 
     def code(self, token: str) -> str:
         """The code, with a comma for what would begin another declaration."""
-        return _MARK.sub(self._after, _CONSTANT.sub("let", _ARROW.sub(r"\1=>", token)))
+        return _MARK.sub(self._after, _plain(token))
 
     def _after(self, found: re.Match[str]) -> str:
         mark = found[0]
@@ -87,6 +90,11 @@ class _Statements:
         else:
             self.declare[-1] = mark.endswith("let")
         return mark
+
+
+def _plain(code: str) -> str:
+    """The same code in the shortest way to write it."""
+    return _ZERO.sub("", _CONSTANT.sub("let", _ARROW.sub(r"\1=>", code)))
 
 
 def _kept(gap: str, beside: str) -> str:

@@ -14,8 +14,9 @@ export function sizeOf(kind) {
 }
 
 /** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
-export function maskOf(kind, layer) {
-  const entry = about.kinds[kind].masks[about.kinds[kind].layers.indexOf(layer)];
+export function maskOf({ kind, layer }) {
+  const { masks: entries, layers } = about.kinds[kind];
+  const entry = entries[layers.indexOf(layer)];
   return kept(masks, entry, () => inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
 }
 
@@ -36,8 +37,7 @@ function unpackMask(bits, rows, columns) {
 
 /** The levels of the visible cells and of the sink, as stored: `round(weight * most)`. */
 export async function levelsOf(place) {
-  const { first, layers, heads: count } = about.kinds[place.kind];
-  const bytes = await inflate(first + layers.indexOf(place.layer) * count + place.head);
+  const bytes = await inflate(about.kinds[place.kind].first + indexOf(place));
   if (about.bits === 8) return bytes;
   const levels = new Uint16Array(floor((bytes.length * 2) / 3));
   for (let index = 0; index < levels.length; index += 1) {
@@ -65,7 +65,7 @@ export function headAt(place) {
 
 async function readHead(place) {
   const [rows, columns] = sizeOf(place.kind);
-  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const { seen, cells } = await maskOf(place);
   const stored = await levelsOf(place);
   const { steps, sink } = exactOf(place) ?? {};
   const exact = steps && (await inflateExact(steps.weights[0]));
@@ -92,7 +92,7 @@ const OF_PAIRS = ["scores", "bias", "logits", "weights"];
 export async function stepsOf(place) {
   const { steps } = exactOf(place);
   const [rows, columns] = sizeOf(place.kind);
-  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const { seen, cells } = await maskOf(place);
   const found = { rows, columns, seen, size: steps.queries?.[2] };
   const names = [...OF_PAIRS, "queries", "keys"].filter((step) => steps[step]);
   const read = await Promise.all(names.map((step) => inflateExact(steps[step][0])));
@@ -117,14 +117,16 @@ export function placesOf(kind) {
 }
 
 /** What a head is known for: its pattern, share and rows; null if nothing stands out. */
-export const patternOf = ({ kind, layer, head }) => about.kinds[kind].patterns[indexOf(kind, layer, head)];
+export const patternOf = (place) => about.kinds[place.kind].patterns[indexOf(place)];
 
 /** The pattern and its share as text; empty if nothing stands out. */
 export const patternText = (place) => (patternOf(place) ?? []).slice(0, 2).map((part) => part.toFixed?.(2) ?? part).join(" ");
 
 /** The value of a metric for a head; null if no row counts for it. */
-export const metricOf = ({ kind, layer, head }, metric) =>
-  about.kinds[kind].metrics[metric][indexOf(kind, layer, head)];
+export const metricOf = (place, metric) => about.kinds[place.kind].metrics[metric][indexOf(place)];
 
-const indexOf = (kind, layer, head) =>
-  about.kinds[kind].layers.indexOf(layer) * about.kinds[kind].heads + head;
+/** The number of a head among all of its kind. */
+function indexOf({ kind, layer, head }) {
+  const { layers, heads } = about.kinds[kind];
+  return layers.indexOf(layer) * heads + head;
+}

@@ -26,13 +26,15 @@ export function numberText(number) {
 export const short = (value) =>
   value === null ? "–" : Number.isInteger(value) ? `${value}` : abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
+/** How many tokens a row or a column of a kind stands for. */
+export const blockOf = (kind, side) => about.kinds[kind].cells[side === "queries" ? 0 : 1];
+
 /** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
-  const { cells } = about.kinds[kind];
-  const text = about.texts[about.kinds[kind][side]];
-  const size = cells[side === "queries" ? 0 : 1];
+  const { labels } = about.texts[about.kinds[kind][side]];
+  const size = blockOf(kind, side);
   const position = index * size;
-  return { position, last: min(position + size, text.labels.length) - 1, label: text.labels[position] };
+  return { position, last: min(position + size, labels.length) - 1, label: labels[position] };
 }
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;

@@ -64,8 +64,14 @@ export const shortName = ({ layer, head }) => `${layer}.${head}`;
 
 export const clamp = (number, low, high) => min(max(number, low), high);
 
+/** Where an element is on the screen, in CSS pixels. */
+export const boxOf = (target) => target.getBoundingClientRect();
+
 /** Where the pointer is on an element, in CSS pixels. */
-export function pointOn(target, event) {
-  const box = target.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top];
+export function pointOn(target, { clientX, clientY }) {
+  const { left, top } = boxOf(target);
+  return [clientX - left, clientY - top];
 }
+
+/** Whether the focus is in an element. */
+export const hasFocus = (target) => target.contains(document.activeElement);

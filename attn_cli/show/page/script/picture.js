@@ -1,5 +1,5 @@
 // A view as SVG: what it draws on its canvases, as shapes and text.
-import { ceil, floor, max, min, set } from "./page.js";
+import { boxOf, ceil, floor, max, min, set } from "./page.js";
 import { record } from "./canvases.js";
 import { drawAll } from "./state.js";
 
@@ -81,20 +81,19 @@ function runsOf(source, left, top, width, height) {
 
 /** The canvases of a section with what it says: the model, its title, what is chosen, and how exact it is. */
 export function pictureOf(section) {
-  const boxOf = (found) => found.getBoundingClientRect();
   const canvases = [...section.querySelectorAll("canvas")].filter((canvas) => boxOf(canvas).width);
   const [outer, style] = [boxOf(section), getComputedStyle(section)];
   const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => document.querySelector(one).textContent);
   const [above, first] = [3.5 * TEXT_LINE, min(...canvases.map((canvas) => boxOf(canvas).top))];
   const height = above + max(...canvases.map((canvas) => boxOf(canvas).bottom)) - first + 1.5 * TEXT_LINE;
   const size = { width: outer.width, height, viewBox: `0 0 ${outer.width} ${height}`, "xml:space": "preserve" };
-  const picture = add(document.createDocumentFragment(), "svg", size);
+  const picture = add(new DocumentFragment(), "svg", size);
   add(picture, "rect", { width: "100%", height: "100%", fill: style.backgroundColor });
   texts.forEach((text, line) => {
     const y = line === 3 ? height - 10 : TEXT_LINE * (line + 0.9);
     writeText(picture, `${line ? "13px" : "bold 15px"} system-ui, sans-serif`, { x: 14, y, fill: style.color }, text);
   });
-  const unused = add(document.createDocumentFragment(), "svg", {});
+  const unused = add(new DocumentFragment(), "svg", {});
   record((canvas) => {
     const at = `translate(${boxOf(canvas).left - outer.left} ${boxOf(canvas).top - first + above})`;
     return new Recorder(add(canvases.includes(canvas) ? picture : unused, "g", { transform: at }));

@@ -12,8 +12,10 @@ const say = (text) => write("done", text);
 
 const asSvg = () => new XMLSerializer().serializeToString(pictureOf(part()));
 
+const addressOfFile = (content, type) => URL.createObjectURL(new Blob([content], { type }));
+
 async function asPng() {
-  const address = URL.createObjectURL(new Blob([asSvg()], { type: SVG }));
+  const address = addressOfFile(asSvg(), SVG);
   const picture = new Image();
   picture.src = address;
   await picture.decode();
@@ -28,7 +30,7 @@ const canBeDrawn = () => [...part().querySelectorAll("canvas")].some((canvas) =>
 
 async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");
-  const [href, download] = [URL.createObjectURL(new Blob([await contentOf()], { type })), `attn-${shortName(state)}.${suffix}`];
+  const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
   return say(`Saved ${download}`);

@@ -58,7 +58,7 @@ function sideOf(kind, side, count) {
   const words = new Map();
   if (state.words) for (const [label, ...cells] of about.texts[about.kinds[kind][side]].words) words.set(cells[0], { label, cells });
   const of = new Int32Array(count).fill(-1);
-  const hidden = side === "keys" ? new Set(state.hide) : new Set();
+  const hidden = side === "keys" ? state.hide : [];
   const items = [];
   const add = (item) => {
     for (const cell of item.cells) of[cell] = items.length;
@@ -68,7 +68,7 @@ function sideOf(kind, side, count) {
   for (const cell of range(count)) {
     if (of[cell] >= 0 || all.cells.includes(cell)) continue;
     const item = { ...labelOf(kind, side, cell), cells: [cell], ...words.get(cell) };
-    if (item.cells.some((one) => hidden.has(one))) all.cells.push(...item.cells);
+    if (item.cells.some((one) => hidden.includes(one))) all.cells.push(...item.cells);
     else add(item);
   }
   if (all.cells.length) add({ ...all, label: `hidden: ${all.cells.length === 1 ? labelOf(kind, side, all.cells[0]).label : all.cells.length}` });

@@ -16,11 +16,12 @@ let dragged = null;
 
 /** The matrix as a picture; masked cells are transparent. */
 function paintingOf(head) {
-  const [ramp, scale] = [rampOf(head), state.scale];
-  const kept = bitmaps.get(head);
-  if (kept?.ramp === ramp && kept.scale === scale) return kept.bitmap;
+  const ramp = rampOf(head);
+  const look = `${ramp} ${state.scale}`;
+  const before = bitmaps.get(head);
+  if (before?.look === look) return before.bitmap;
   const bitmap = bitmapOf(head.columns, head.rows, (cell) => (head.seen[cell] ? head.values[cell] : null), ramp, scaleOf(head));
-  bitmaps.set(head, { ramp, scale, bitmap });
+  bitmaps.set(head, { look, bitmap });
   return bitmap;
 }
 

@@ -1,5 +1,5 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, ceil, clamp, element, fill, floor, kept, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
+import { about, ceil, clamp, element, fill, floor, hasFocus, kept, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
 import { levelsOf, maskOf, metricOf, patternText, placesOf, sizeOf } from "../heads.js";
 import { change, kindShown, onChange, state, THUMBNAILS } from "../state.js";
@@ -53,7 +53,7 @@ function fillGrid(size) {
   const { layers, heads } = kindShown();
   grid.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
-  const isFocused = grid.contains(document.activeElement);
+  const isFocused = hasFocus(grid);
   if (filled !== name) grid.replaceChildren(...layers.map((layer) => gridRow(layer, heads)));
   filled = name;
   const before = grid.querySelector("[aria-selected=true]");
@@ -141,10 +141,10 @@ async function thumbnail(place, ramp) {
 const keptBins = new WeakMap(); // of each mask
 
 /** For each visible cell the pixel of a thumbnail that it falls into, and whether its query may look at others. */
-async function binsOf({ kind, layer }) {
-  const mask = await maskOf(kind, layer);
+async function binsOf(place) {
+  const mask = await maskOf(place);
   return kept(keptBins, mask, () => {
-    const [rows, columns] = sizeOf(kind);
+    const [rows, columns] = sizeOf(place.kind);
     const side = min(THUMBNAIL, max(rows, columns));
     const rowOf = (cell) => floor(cell / columns);
     const bin = (cell) => floor((rowOf(cell) * side) / rows) * side + floor(((cell % columns) * side) / columns);
@@ -157,7 +157,7 @@ async function binsOf({ kind, layer }) {
 
 /** A head in words: what it is known for, and its values of the metrics that are shown. */
 function aboutHead(place) {
-  const names = new Set([state.metric, ...(state.overview === "map" ? [] : [state.across])]);
+  const names = new Set([state.metric, state.overview === "map" ? THUMBNAILS : state.across]);
   names.delete(THUMBNAILS);
   const values = [...names].map((name) => `${name} ${short(metricOf(place, name))}`);
   return [`Head ${shortName(place)}`, patternText(place), ...values].filter(Boolean);

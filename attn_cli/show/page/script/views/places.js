@@ -59,8 +59,9 @@ function drawDot(context, { place, x, y }, tone) {
 
 function headNear(event) {
   const [x, y] = pointOn(scatterCanvas, event);
-  const near = dots.map((dot) => ({ ...dot, distance: Math.hypot(dot.x - x, dot.y - y) })).sort((one, other) => one.distance - other.distance);
-  return near[0]?.distance <= NEAR ? near[0].place : null;
+  const distance = (dot) => Math.hypot(dot.x - x, dot.y - y);
+  const [near] = dots.filter((dot) => distance(dot) <= NEAR).sort((one, other) => distance(one) - distance(other));
+  return near?.place ?? null;
 }
 
 /** The columns of the list: how each is named, what it is sorted by, and its cell. */
@@ -90,12 +91,13 @@ function nameSorted(columns) {
   const focused = [...names.querySelectorAll("button")].indexOf(document.activeElement);
   names.replaceChildren(...columns.map((name, column) => {
     const isSorted = column === order.column;
-    const title = button({}, `${name}${isSorted ? (order.way > 0 ? " ↑" : " ↓") : ""}`);
+    const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
+    const title = button({}, name + mark);
     on(title, "click", () => {
       order = { column, way: isSorted ? -order.way : column ? -1 : 1 };
       change({});
     });
-    return make("th", { scope: "col", "aria-sort": !isSorted ? "none" : order.way > 0 ? "ascending" : "descending" }, title);
+    return make("th", { scope: "col", "aria-sort": sort }, title);
   }));
   names.querySelectorAll("button")[focused]?.focus();
 }

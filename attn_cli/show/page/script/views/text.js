@@ -1,7 +1,8 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, element, floor, make, onPointer, set } from "../page.js";
+import { about, boxOf, element, floor, make, onPointer, set } from "../page.js";
 import { change, chosenBy, focusOf, isFrom, kindShown, sidesShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
+import { blockOf } from "../numbers.js";
 import { onHeads } from "../shown.js";
 
 let shown = { kind: -1 };
@@ -28,8 +29,8 @@ function rebuild() {
 
 /** The rows or columns of some tokens: of a long text, of the blocks that they are in. */
 function indices(tokens, side) {
-  const cell = kindShown().cells[side === "queries" ? 0 : 1];
-  return [...new Set(tokens.map((token) => floor(token / cell)))];
+  const size = blockOf(state.kind, side);
+  return [...new Set(tokens.map((token) => floor(token / size)))];
 }
 
 /** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
@@ -71,8 +72,9 @@ function reach(piece) {
 
 /** Choose the token, or the word, before or after the one that has the focus. */
 export function stepInText(piece, by) {
-  const pieces = [...piece.parentElement.querySelectorAll("[data-token]")];
-  const turned = getComputedStyle(piece.parentElement).direction === "rtl" ? -by : by;
+  const holder = piece.parentElement;
+  const pieces = [...holder.querySelectorAll("[data-token]")];
+  const turned = getComputedStyle(holder).direction === "rtl" ? -by : by;
   let next = pieces.indexOf(piece) + turned;
   while (pieces[next]?.classList.contains("chosen")) next += turned;
   pieces[next]?.click();
@@ -81,9 +83,10 @@ export function stepInText(piece, by) {
 
 /** Scroll the text, not the page, so that the piece is seen. */
 function reveal(piece) {
-  const [box, holder] = [piece.getBoundingClientRect(), piece.parentElement.getBoundingClientRect()];
-  if (box.top < holder.top) piece.parentElement.scrollTop -= holder.top - box.top + 8;
-  if (box.bottom > holder.bottom) piece.parentElement.scrollTop += box.bottom - holder.bottom + 8;
+  const holder = piece.parentElement;
+  const [inner, outer] = [piece, holder].map(boxOf);
+  if (inner.top < outer.top) holder.scrollTop -= outer.top - inner.top + 8;
+  if (inner.bottom > outer.bottom) holder.scrollTop += inner.bottom - outer.bottom + 8;
 }
 
 function shade(piece, weight, scale) {

@@ -3,18 +3,18 @@ import { about, element, fill, floor, isAt, isolated, make, on, onClicks, range 
 import { inflateExact } from "../entries.js";
 import { change, onChange, state } from "../state.js";
 import { nameCell, numberCell } from "../lists.js";
-import { numberText } from "../numbers.js";
+import { blockOf, numberText } from "../numbers.js";
 import { firstOf, turnAll } from "./row.js";
 
 let wholeShown = "";
 
 const wholeRowsOf = (place) => about.rows.find((one) => one.kind === place.kind && isAt(one, place));
 const labelsOn = (side) => about.texts[about.kinds[state.kind][side]].labels;
-const blockOf = (position) => floor(position / about.kinds[state.kind].cells[0]);
+const rowOf = (position) => floor(position / blockOf(state.kind, "queries"));
 
 /** The query whose row is shown: the chosen one, else one of the chosen row of the matrix, else the first. */
 function wholeQuery({ queries }) {
-  const here = queries.filter((one) => blockOf(one) === state.query);
+  const here = queries.filter((one) => rowOf(one) === state.query);
   return here.includes(state.whole) ? state.whole : (here[0] ?? queries[0]);
 }
 
@@ -42,7 +42,7 @@ function listWhole({ queries, sink }, query, numbers) {
 const wholeLine = (position, label, weight) => make("tr", "", numberCell(`${position}`), nameCell(isolated(label)), numberCell(numberText(weight)));
 
 if (about.rows.length) {
-  on(element("whole-row"), "change", ({ target }) => change({ whole: Number(target.value), query: blockOf(Number(target.value)) }));
+  on(element("whole-row"), "change", ({ target }) => change({ whole: Number(target.value), query: rowOf(Number(target.value)) }));
   onClicks({ "whole-more": turnAll });
   onChange(drawWhole);
 }
