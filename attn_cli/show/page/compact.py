@@ -31,6 +31,9 @@ _CONSTANT = re.compile(r"(?<![.\w$])const\b")
 _ZERO = re.compile(r"(?<![\w$.])0(?=\.\d)")
 """The zero before a decimal point."""
 
+_TRUTH = {"true": "!0", "false": "!1"}
+_TRUTHS = re.compile(r"(?<![\w$.])(true|false)(?![\w$:])")
+
 _MARK = re.compile(r"[(\[{]|[)\]}]|;let\b|;|(?<![.\w$])let\b")
 
 
@@ -55,8 +58,8 @@ def _with_joined_declarations(script: str) -> str:
         kept = "" if gap == " " and written[-1].endswith(",") else gap
         statements.declare[-1] &= gap != "\n"
         is_text = len(token) > 1 and token[0] in "\"'`}/"
-        if token[0] == "}":  # the last statement of a block ends with it: none is empty
-            written[-1] = written[-1].removesuffix(";")
+        if token[0] == "}":  # it ends the last statement of a block, and a list
+            written[-1] = written[-1].removesuffix(";").removesuffix(",")
         written += [kept, statements.text(token) if is_text else statements.code(token)]
     return "".join(written)
 
@@ -94,6 +97,7 @@ class _Statements:
 
 def _plain(code: str) -> str:
     """The same code in the shortest way to write it."""
+    code = _TRUTHS.sub(lambda found: _TRUTH[found[0]], code)
     return _ZERO.sub("", _CONSTANT.sub("let", _ARROW.sub(r"\1=>", code)))
 
 

@@ -78,10 +78,10 @@ export function bitmapOf(columns, rows, valueOf, rampName, scale) {
   const bitmap = new OffscreenCanvas(columns, rows);
   const image = new ImageData(columns, rows);
   const [cells, { pixels }] = [new Uint32Array(image.data.buffer), ramp(rampName)];
-  for (let cell = 0; cell < cells.length; cell += 1) {
+  cells.forEach((_, cell) => {
     const value = valueOf(cell);
     if (value !== null) cells[cell] = pixels[levelOf(partOf(value, scale))];
-  }
+  });
   bitmap.getContext("2d").putImageData(image, 0, 0);
   return bitmap;
 }

@@ -1,8 +1,8 @@
 // The controls: each sets a part of the state, shows what it is, and has a key that does the same.
-import { about, element, on, onClicks, set, shortName, write } from "./page.js";
+import { about, element, every, on, onClicks, set, shortName, write } from "./page.js";
 import { change, haveWords, kindShown, mayMerge, onChange, state } from "./state.js";
 
-const controls = [...document.querySelectorAll("[data-set]")];
+const controls = every("[data-set]");
 
 /** Which keys a choice hides. */
 function keysOf(choice) {
@@ -53,7 +53,7 @@ function show() {
     if (control.options) control.value = valueOf(name);
     else press(control, to === state[name]);
   }
-  for (const part of document.querySelectorAll("[data-when]")) {
+  for (const part of every("[data-when]")) {
     const [name, ...values] = part.dataset.when.split(" ");
     part.hidden = !values.includes(state[name]);
   }

@@ -28,8 +28,7 @@ function unpackMask(bits, rows, columns) {
     if ((bits[index >> 3] >> (7 - (index & 7))) & 1) {
       const cell = (index % rows) * columns + floor(index / rows);
       seen[cell] = 1;
-      cells[count] = cell;
-      count += 1;
+      cells[count++] = cell;
     }
   }
   return { seen, cells: cells.slice(0, count) };
@@ -79,7 +78,7 @@ async function readHead(place) {
 /** The numbers of the visible cells, each in its place of all. */
 function spread(numbers, cells, count) {
   const values = new numbers.constructor(count);
-  for (let index = 0; index < cells.length; index += 1) values[cells[index]] = numbers[index];
+  cells.forEach((cell, index) => (values[cell] = numbers[index]));
   return values;
 }
 

@@ -4,6 +4,9 @@ export const { abs, ceil, floor, max, min } = Math;
 
 export const element = (id) => document.getElementById(id);
 
+/** The elements that a selector finds. */
+export const every = (selector, holder = document) => [...holder.querySelectorAll(selector)];
+
 export const about = JSON.parse(element("about").textContent);
 
 /** Set attributes of an element. */

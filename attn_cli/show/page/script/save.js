@@ -1,5 +1,5 @@
 // Takes pictures, the row and a link from the page.
-import { element, make, onClicks, shortName, write } from "./page.js";
+import { element, every, make, onClicks, shortName, write } from "./page.js";
 import { addressOf, state } from "./state.js";
 import { pictureOf } from "./picture.js";
 import { rowAsCsv } from "./views/row.js";
@@ -26,7 +26,7 @@ async function asPng() {
 }
 
 /** A list is no picture. */
-const canBeDrawn = () => [...part().querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
+const canBeDrawn = () => every("canvas", part()).some((canvas) => canvas.checkVisibility());
 
 async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");

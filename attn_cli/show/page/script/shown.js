@@ -99,7 +99,7 @@ function merged(head, rows, columns) {
     if (count > 1) for (let column = 0; column < wide; column += 1) values[row * wide + column] /= count;
     if (sink) sink[row] /= count;
   }
-  const shown = withWeights({ place: head.place, rows: high, columns: wide, seen, values, sink, isExact: head.isExact, queries: rows, keys: columns });
+  const shown = withWeights({ ...head, rows: high, columns: wide, seen, values, sink, queries: rows, keys: columns });
   const each = head.isExact ? 0 : about.error;
   shown.error = (row, column) => min(1, each * columns.items[column].cells.length);
   return state.renormalize && columns.items[wide - 1].isHidden ? divided(shown, each) : shown;

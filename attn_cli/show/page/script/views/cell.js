@@ -30,7 +30,7 @@ export async function cellAt({ query, key, ...place }) {
     softcapped: softcap === null || score === null ? null : softcap * Math.tanh(score / softcap),
     bias: at("bias"),
     logit: at("logits"),
-    exponential: masked ? 0 : softmax.powers?.[key] ?? null,
+    exponential: masked ? 0 : softmax.power?.(at("logits")) ?? null,
     sink: sink && { logit: ofSink[query] ?? ofSink[0] ?? null, exponential: softmax.ofSink ?? null, weight: sink.weight[query] },
     weight: at("weights") ?? 0,
   };
@@ -45,15 +45,13 @@ function productsOf({ queries, keys, size }, query, key) {
   });
 }
 
-/** exp(logit − largest) of the visible keys of a row that begins at this cell, and their sum. */
+/** The largest logit of a row that begins at this cell, and the sum of its powers: exp(logit − largest). */
 function softmaxOf({ logits, seen, columns }, first, sinkLogit) {
-  const keys = range(columns).filter((key) => seen[first + key]);
   const hasSink = typeof sinkLogit === "number";
-  const all = keys.map((key) => logits[first + key]).concat(hasSink ? sinkLogit : []);
+  const all = [...logits.subarray(first, first + columns)].filter((_, key) => seen[first + key]).concat(hasSink ? sinkLogit : []);
   const largest = all.length ? max(...all) : 0;
   const power = (logit) => Math.fround(Math.exp(Math.fround(logit - largest)));
-  const powers = Object.fromEntries(keys.map((key) => [key, power(logits[first + key])]));
-  return { largest, powers, total: all.reduce((sum, logit) => sum + power(logit), 0), ofSink: hasSink ? power(sinkLogit) : null };
+  return { largest, power, total: all.reduce((sum, logit) => sum + power(logit), 0), ofSink: hasSink ? power(sinkLogit) : null };
 }
 
 /** Each step that is known, in its line. */

@@ -64,10 +64,10 @@ function fillGrid(size) {
 }
 
 function gridRow(layer, heads) {
-  const cells = range(heads).map((head) => {
-    const names = { "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "), "data-head": head, "data-layer": layer };
-    return make("div", { role: "gridcell", tabindex: -1, "aria-selected": false, ...names });
-  });
+  const cells = range(heads).map((head) => make("div", {
+    role: "gridcell", tabindex: -1, "aria-selected": false, "data-head": head, "data-layer": layer,
+    "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "),
+  }));
   return make("div", { role: "row" }, ...cells);
 }
 

@@ -1,5 +1,5 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, fill, isAt, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
+import { element, every, fill, isAt, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
 import { metricOf, patternOf, patternText, placesOf } from "../heads.js";
 import { change, metricShown, onChange, state } from "../state.js";
@@ -88,7 +88,7 @@ function drawList(all) {
 
 /** Buttons that sort the list, by heads from the first one, by others from the largest one. */
 function nameSorted(columns) {
-  const focused = [...names.querySelectorAll("button")].indexOf(document.activeElement);
+  const focused = every("button", names).indexOf(document.activeElement);
   names.replaceChildren(...columns.map((name, column) => {
     const isSorted = column === order.column;
     const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
@@ -99,7 +99,7 @@ function nameSorted(columns) {
     });
     return make("th", { scope: "col", "aria-sort": sort }, title);
   }));
-  names.querySelectorAll("button")[focused]?.focus();
+  every("button", names)[focused]?.focus();
 }
 
 function drawPlaces() {

@@ -1,5 +1,5 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, boxOf, element, floor, make, onPointer, set } from "../page.js";
+import { about, boxOf, element, every, floor, make, onPointer, set } from "../page.js";
 import { change, chosenBy, focusOf, isFrom, kindShown, sidesShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
 import { blockOf } from "../numbers.js";
@@ -73,7 +73,7 @@ function reach(piece) {
 /** Choose the token, or the word, before or after the one that has the focus. */
 export function stepInText(piece, by) {
   const holder = piece.parentElement;
-  const pieces = [...holder.querySelectorAll("[data-token]")];
+  const pieces = every("[data-token]", holder);
   const turned = getComputedStyle(holder).direction === "rtl" ? -by : by;
   let next = pieces.indexOf(piece) + turned;
   while (pieces[next]?.classList.contains("chosen")) next += turned;

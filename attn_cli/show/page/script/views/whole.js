@@ -42,7 +42,10 @@ function listWhole({ queries, sink }, query, numbers) {
 const wholeLine = (position, label, weight) => make("tr", "", numberCell(`${position}`), nameCell(isolated(label)), numberCell(numberText(weight)));
 
 if (about.rows.length) {
-  on(element("whole-row"), "change", ({ target }) => change({ whole: Number(target.value), query: rowOf(Number(target.value)) }));
+  on(element("whole-row"), "change", ({ target }) => {
+    const whole = Number(target.value);
+    change({ whole, query: rowOf(whole) });
+  });
   onClicks({ "whole-more": turnAll });
   onChange(drawWhole);
 }
