@@ -9,12 +9,12 @@ const RAMPS = {
   "dark signed": "ffd6aa be6020 181a1f 256aa3 bee1ff",
 };
 const LEVELS = 256;
-const system = window.matchMedia("(prefers-color-scheme: dark)");
+const system = matchMedia("(prefers-color-scheme: dark)");
 const tables = new Map();
 
 let isPrinted = false;
 
-export const themeOf = () => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
+export const themeOf = () => isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light");
 
 onChange(() => (document.documentElement.dataset.theme = themeOf())); // before views read the colours of the style sheet
 

@@ -61,7 +61,7 @@ function show() {
   element("hide").disabled = !mayMerge();
   element("renormalize").disabled = !hide.length;
   element("hide").querySelector("[value=special]").hidden = ["", "0"].includes(`${keysOf("special")}`);
-  press(element("compare"), Boolean(pinned));
+  press(element("compare"), !!pinned);
   write("compare", pinned ? `beside ${shortName(pinned)}` : "compare");
 }
 

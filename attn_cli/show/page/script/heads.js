@@ -69,10 +69,10 @@ async function readHead(place) {
   const { steps, sink } = exactOf(place) ?? {};
   const exact = steps && (await inflateExact(steps.weights[0]));
   const values = spread(exact ?? stored, cells, rows * columns);
-  const ofSink = stored.length > cells.length ? Float64Array.from(sink?.weight ?? stored.slice(cells.length), (x) => (sink ? x : x / most)) : null;
+  const ofSink = stored.length > cells.length ? Float64Array.from(sink?.weight ?? stored.slice(cells.length), (x) => sink ? x : x / most) : null;
   const unit = exact ? 1 : 1 / most;
   const weight = (row, column) => values[row * columns + column] * unit;
-  return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: Boolean(exact) };
+  return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: !!exact };
 }
 
 /** The numbers of the visible cells, each in its place of all. */

@@ -33,7 +33,7 @@ async function save(suffix, type, contentOf) {
   const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-  return say(`Saved ${download}`);
+  say(`Saved ${download}`);
 }
 
 async function copy(text, name) {

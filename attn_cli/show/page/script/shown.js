@@ -81,7 +81,7 @@ function merged(head, rows, columns) {
   const [values, seen] = [new Float32Array(high * wide), new Uint8Array(high * wide)];
   const [counted, sink] = [new Uint16Array(high), head.sink && new Float64Array(high)];
   for (const query of range(head.rows)) {
-    let looks = Boolean(head.sink);
+    let looks = head.sink;
     const row = rows.of[query];
     for (let key = 0; key < head.columns; key += 1) {
       const cell = query * head.columns + key;

@@ -88,7 +88,7 @@ function settle() {
 export const kindShown = () => about.kinds[state.kind];
 
 /** The metric of the map, or the first one if thumbnails are shown. */
-export const metricShown = () => (state.metric === THUMBNAILS ? kindShown().metric : state.metric);
+export const metricShown = () => state.metric === THUMBNAILS ? kindShown().metric : state.metric;
 
 /** Whether every weight is kept: those of blocks cannot be summed. */
 export const mayMerge = () => kindShown().cells.every((size) => size === 1);
@@ -105,7 +105,7 @@ export const isFrom = () => state.direction === "from";
 const SIDES = ["queries", "keys"];
 
 /** The side of the chosen token in a head, and the other one. */
-export const sidesShown = () => (isFrom() ? SIDES : SIDES.toReversed());
+export const sidesShown = () => isFrom() ? SIDES : SIDES.toReversed();
 
 /** The row or column that views are about: under the pointer, else the chosen one. */
 export function focusOf() {

@@ -20,10 +20,11 @@ export async function cellAt({ query, key, ...place }) {
   const masked = !steps.seen[cell];
   const features = productsOf(steps, query, key);
   const dot = features && features.reduce((sum, { product }) => sum + product, 0);
-  const at = (step) => (masked || !steps[step] ? null : steps[step][cell]);
+  const at = (step) => masked || !steps[step] ? null : steps[step][cell];
   const score = masked && features ? dot * scale : at("scores");
-  const ofSink = [sink?.logit].flat();
-  const softmax = steps.logits ? softmaxOf(steps, query * columns, ofSink[query] ?? ofSink[0]) : {};
+  const ofSinks = [sink?.logit].flat();
+  const sinkLogit = ofSinks[query] ?? ofSinks[0];
+  const softmax = steps.logits ? softmaxOf(steps, query * columns, sinkLogit) : {};
   const { largest = null, total = null } = softmax;
   return {
     query, key, scale, features, dot, score, masked, largest, total,
@@ -31,7 +32,7 @@ export async function cellAt({ query, key, ...place }) {
     bias: at("bias"),
     logit: at("logits"),
     exponential: masked ? 0 : softmax.power?.(at("logits")) ?? null,
-    sink: sink && { logit: ofSink[query] ?? ofSink[0] ?? null, exponential: softmax.ofSink ?? null, weight: sink.weight[query] },
+    sink: sink && { logit: sinkLogit ?? null, exponential: softmax.ofSink ?? null, weight: sink.weight[query] },
     weight: at("weights") ?? 0,
   };
 }

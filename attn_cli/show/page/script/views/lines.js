@@ -46,9 +46,10 @@ function drawLines([head]) {
   cells.forEach((cell) => isOfChosen(cell) || line(cell, false));
   head.values.forEach((weight, cell) => weight >= OF_CHOSEN && isOfChosen(cell) && line(cell, true));
   const names = (items, x, textAlign, chosen) => items.forEach((item, index) => {
-    if (y(index) < -TOKEN_LINE || y(index) > tall + TOKEN_LINE) return;
+    const at = y(index);
+    if (at < -TOKEN_LINE || at > tall + TOKEN_LINE) return;
     Object.assign(context, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
-    context.fillText(fitted(context, named(item), width * 0.32 - 12), x, y(index));
+    context.fillText(fitted(context, named(item), width * 0.32 - 12), x, at);
   });
   names(head.queries.items, width * 0.32 - 8, "right", isFrom() ? row : -1);
   names(head.keys.items, width * 0.68 + 8, "left", isFrom() ? -1 : column);

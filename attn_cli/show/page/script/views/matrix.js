@@ -20,7 +20,7 @@ function paintingOf(head) {
   const look = `${ramp} ${state.scale}`;
   const before = bitmaps.get(head);
   if (before?.look === look) return before.bitmap;
-  const bitmap = bitmapOf(head.columns, head.rows, (cell) => (head.seen[cell] ? head.values[cell] : null), ramp, scaleOf(head));
+  const bitmap = bitmapOf(head.columns, head.rows, (cell) => head.seen[cell] ? head.values[cell] : null, ramp, scaleOf(head));
   bitmaps.set(head, { look, bitmap });
   return bitmap;
 }
@@ -28,7 +28,7 @@ function paintingOf(head) {
 /** Where cells stand: gutters for labels, the size of a cell, and the cells that are seen. */
 function layout(head) {
   const width = matrixCanvas.parentElement.clientWidth;
-  const tallest = min(width, max(420, window.innerHeight - 260));
+  const tallest = min(width, max(420, innerHeight - 260));
   const count = headsShown().length;
   const [left, top] = [gutter(head.queries, width), gutter(head.keys, width) + (count > 1 ? GAP : 0)];
   const room = (width - left - 2 + GAP) / count - GAP;
@@ -64,12 +64,12 @@ function panel(context, head, at) {
   const { masked, ink, accent } = tones(matrixCanvas);
   Object.assign(context, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
   context.fillRect(left, top, wide, high);
-  context.imageSmoothingEnabled = size * (window.devicePixelRatio || 1) < 1;
+  context.imageSmoothingEnabled = size * devicePixelRatio < 1;
   context.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);
   context.fillStyle = ink;
   if (count > 1) context.fillText(head.name, left, GAP - 4);
   const focus = spot(head);
-  labels(context, head, at, focus, (isChosen) => (isChosen ? accent : ink));
+  labels(context, head, at, focus, (isChosen) => isChosen ? accent : ink);
   const [x, y] = cornerOf(focus, at);
   within(context, left - 1, top - 1, wide + 2, high + 2);
   context.strokeRect(left - 1, y - 0.5, wide + 2, size + 1);

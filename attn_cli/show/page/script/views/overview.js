@@ -54,7 +54,7 @@ function fillGrid(size) {
   grid.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
   const isFocused = hasFocus(grid);
-  if (filled !== name) grid.replaceChildren(...layers.map((layer) => gridRow(layer, heads)));
+  if (filled !== name) fill("map-grid", layers.map((layer) => gridRow(layer, heads)));
   filled = name;
   const before = grid.querySelector("[aria-selected=true]");
   if (before) set(before, { "aria-selected": false, tabindex: -1 });
@@ -135,7 +135,7 @@ async function thumbnail(place, ramp) {
     if (level > largest[bin]) largest[bin] = level;
     if (level > most && haveChoice[index]) most = level;
   });
-  return bitmapOf(side, side, (pixel) => (largest[pixel] < 0 ? null : largest[pixel] / 255), ramp, scaleOf({ largest: most / 255 }));
+  return bitmapOf(side, side, (pixel) => largest[pixel] < 0 ? null : largest[pixel] / 255, ramp, scaleOf({ largest: most / 255 }));
 }
 
 const keptBins = new WeakMap(); // of each mask
@@ -193,7 +193,7 @@ function fillSelects() {
   kindSelect.value = state.kind;
 }
 
-kindSelect.replaceChildren(...about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
+fill("kind", about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
 kindSelect.hidden = about.kinds.length === 1;
 on(kindSelect, "change", () => change({ kind: Number(kindSelect.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
 onPointer(grid, headUnder, change, tell);

@@ -89,7 +89,7 @@ function drawList(all) {
 /** Buttons that sort the list, by heads from the first one, by others from the largest one. */
 function nameSorted(columns) {
   const focused = every("button", names).indexOf(document.activeElement);
-  names.replaceChildren(...columns.map((name, column) => {
+  fill("head-names", columns.map((name, column) => {
     const isSorted = column === order.column;
     const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
     const title = button({}, name + mark);

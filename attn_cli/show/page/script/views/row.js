@@ -13,7 +13,7 @@ function chosenOf(heads) {
   const isRow = isFrom();
   const [own, others] = sidesShown().map((side) => heads[0][side]);
   const focus = own.of[focusOf()];
-  const cell = (index) => (isRow ? [focus, index] : [index, focus]);
+  const cell = (index) => isRow ? [focus, index] : [index, focus];
   const entries = [...others.items.keys()].filter((index) => heads.at(-1).isSeen(...cell(index)));
   return { isRow, focus, name: own.items[focus], others, cell, entries };
 }
@@ -56,7 +56,7 @@ function nameColumns(heads) {
 export function rowAsCsv() {
   const heads = headsShown();
   const { isRow, focus, others, cell, entries } = chosenOf(heads);
-  const weight = (head, at) => (head.isSeen(...at) ? plainNumber(head.weight(...at), head.error(...at)) : "");
+  const weight = (head, at) => head.isSeen(...at) ? plainNumber(head.weight(...at), head.error(...at)) : "";
   const lines = entries.map((index) => {
     const { position, label } = others.items[index];
     return [position, quoted(label), ...heads.map((head) => weight(head, cell(index)))];

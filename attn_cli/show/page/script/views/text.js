@@ -38,7 +38,7 @@ function weightOfPiece(head, tokens, focus) {
   const [, side] = sidesShown();
   const { items, of } = head[side];
   const places = [...new Set(indices(tokens, side).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
-  const cells = places.map((place) => (isFrom() ? [focus, place] : [place, focus]));
+  const cells = places.map((place) => isFrom() ? [focus, place] : [place, focus]);
   const seen = cells.filter((cell) => head.isSeen(...cell));
   if (!seen.length) return null;
   const sum = seen.reduce((total, cell) => total + head.weight(...cell), 0);

@@ -8,7 +8,6 @@ import { firstOf, turnAll } from "./row.js";
 
 let wholeShown = "";
 
-const wholeRowsOf = (place) => about.rows.find((one) => one.kind === place.kind && isAt(one, place));
 const labelsOn = (side) => about.texts[about.kinds[state.kind][side]].labels;
 const rowOf = (position) => floor(position / blockOf(state.kind, "queries"));
 
@@ -19,7 +18,7 @@ function wholeQuery({ queries }) {
 }
 
 async function drawWhole() {
-  const rows = wholeRowsOf(state);
+  const rows = about.rows.find((one) => one.kind === state.kind && isAt(one, state));
   element("whole").hidden = !rows;
   if (!rows) return;
   const query = wholeQuery(rows);
