@@ -25,12 +25,21 @@ _ARROW = re.compile(r"(?<![\w$])\(([\w$]+)\)=>")
 _STATEMENTS = {"function", "async", "const", "let", "class", "for", "if", "return", "try"}
 """What cannot go on with what a brace closed, so that no line end is needed between them."""
 
-_MARK = re.compile(r"[(\[{]|[)\]}]|;const\b|;|(?<![.\w$])const\b")
+_CONSTANT = re.compile(r"(?<![.\w$])const\b")
+"""Only readers need to be told that a name is never assigned again: it has the same scope with `let`."""
+
+_ZERO = re.compile(r"(?<![\w$.])0(?=\.\d)")
+"""The zero before a decimal point."""
+
+_TRUTH = {"true": "!0", "false": "!1"}
+_TRUTHS = re.compile(r"(?<![\w$.])(true|false)(?![\w$:])")
+
+_MARK = re.compile(r"[(\[{]|[)\]}]|;let\b|;|(?<![.\w$])let\b")
 
 
 def for_machines(source: str) -> str:
-    """A script without what only readers need; constants that follow each other are one statement."""
-    return _with_joined_constants(_without_gaps(source))
+    """A script without what only readers need; declarations that follow each other are one statement."""
+    return _with_joined_declarations(_without_gaps(source))
 
 
 def _without_gaps(source: str) -> str:
@@ -42,48 +51,54 @@ def _without_gaps(source: str) -> str:
     return "".join(written)
 
 
-def _with_joined_constants(script: str) -> str:
-    """`const a=1;const b=2;` as `const a=1,b=2;`."""
+def _with_joined_declarations(script: str) -> str:
+    """`const a=1;let b=2;` as `let a=1,b=2;`."""
     written, statements = [""], _Statements()
     for gap, token in tokens(script):
         kept = "" if gap == " " and written[-1].endswith(",") else gap
-        statements.are_constants[-1] &= gap != "\n"
+        statements.declare[-1] &= gap != "\n"
         is_text = len(token) > 1 and token[0] in "\"'`}/"
-        if token[0] == "}":  # the last statement of a block ends with it: none is empty
-            written[-1] = written[-1].removesuffix(";")
+        if token[0] == "}":  # it ends the last statement of a block, and a list
+            written[-1] = written[-1].removesuffix(";").removesuffix(",")
         written += [kept, statements.text(token) if is_text else statements.code(token)]
     return "".join(written)
 
 
 class _Statements:
-    """Whether the statement in each open bracket is one of constants."""
+    """Whether the statement in each open bracket declares names."""
 
     def __init__(self) -> None:
-        self.are_constants = [False]
+        self.declare = [False]
 
     def text(self, token: str) -> str:
         """A template opens a bracket where an expression begins, and closes it after that."""
         if token[0] == "}":
-            self.are_constants.pop()
+            self.declare.pop()
         if token.endswith("${"):
-            self.are_constants.append(False)
+            self.declare.append(False)
         return token
 
     def code(self, token: str) -> str:
-        """The code, with a comma for what would begin another statement of constants."""
-        return _MARK.sub(self._after, _ARROW.sub(r"\1=>", token))
+        """The code, with a comma for what would begin another declaration."""
+        return _MARK.sub(self._after, _plain(token))
 
     def _after(self, found: re.Match[str]) -> str:
         mark = found[0]
         if mark in "([{":
-            self.are_constants.append(False)
+            self.declare.append(False)
         elif mark in ")]}":
-            self.are_constants.pop()
-        elif mark == ";const" and self.are_constants[-1]:
+            self.declare.pop()
+        elif mark == ";let" and self.declare[-1]:
             return ","
         else:
-            self.are_constants[-1] = mark.endswith("const")
+            self.declare[-1] = mark.endswith("let")
         return mark
+
+
+def _plain(code: str) -> str:
+    """The same code in the shortest way to write it."""
+    code = _TRUTHS.sub(lambda found: _TRUTH[found[0]], code)
+    return _ZERO.sub("", _CONSTANT.sub("let", _ARROW.sub(r"\1=>", code)))
 
 
 def _kept(gap: str, beside: str) -> str:

@@ -11,7 +11,7 @@ from attn_cli.show.page.script import names_of, whole_script
 
 FOLDER = Path(attn_cli.show.page.__file__).parent / "script"
 MODULES = sorted(FOLDER.rglob("*.js"))
-_MOST_BYTES = 63_000
+_MOST_BYTES = 60_000
 
 
 def test_every_module_is_in_the_script_once_after_those_that_it_imports() -> None:
@@ -62,7 +62,7 @@ def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("const a = b + c; // a sum, isn't it\nd();", "const a=b+c;d();"),
+        ("const a = b + c; // a sum, isn't it\nd();", "let a=b+c;d();"),
         ("/** a\n * b */\nfunction a() {}\nlet b = 1", "function a(){}let b=1"),
         ("f((a) => { a; b(); c = `${d}`; });", "f(a=>{a;b();c=`${d}`});"),
         ("f(async (a) => {}, '(b)=>c;', (a, b) => a)", "f(async(a)=>{},'(b)=>c;',(a,b)=>a)"),
@@ -74,8 +74,12 @@ def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
         ("a = /b, [/ `] c/u.test(d) / e;", "a=/b, [/ `] c/u.test(d)/e;"),
         ("if(a)return /b  c/.test(d);", "if(a)return/b  c/.test(d);"),
         ("a = (b + 1) / c / d[0] / 2; e = '/';", "a=(b+1)/c/d[0]/2;e='/';"),
-        ("for (const [a, b] of c) d in e;", "for(const[a,b]of c)d in e;"),
-        ("a\n(b)\nc = {\n  d,\n}\n", "a\n(b)\nc={d,}"),
+        ("for (const [a, b] of c) d in e;", "for(let[a,b]of c)d in e;"),
+        ("const a = 1;\nlet b;\nconst c = (d) => { const e = 1; f(e); };", "let a=1,b,c=d=>{let e=1;f(e)};"),
+        ("for (let a = 0; a < b; a += 1) { let c = 'const'; d.const = c; }", "for(let a=0;a<b;a+=1){let c='const';d.const=c}"),
+        ("a = b ? 0.5 : c[0].d + 10.25; e = '0.5';", "a=b?.5:c[0].d+10.25;e='0.5';"),
+        ("a(true, 'false', b.true, {true: false})", "a(!0,'false',b.true,{true:!1})"),
+        ("a\n(b)\nc = {\n  d,\n}\n", "a\n(b)\nc={d}"),
     ],
 )
 def test_only_what_readers_need_is_left_out(source: str, expected: str) -> None:

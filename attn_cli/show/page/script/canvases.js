@@ -15,7 +15,7 @@ export function record(contextFor, draw) {
 /** The canvas, as large as its element and as sharp as the screen; its context counts CSS pixels. */
 export function sharpen(canvas, width, height) {
   if (recorder) return recorder(canvas);
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = devicePixelRatio;
   place(canvas, { width, height });
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
@@ -29,6 +29,9 @@ export function sharpen(canvas, width, height) {
 export function place(target, sides) {
   for (const [side, pixels] of Object.entries(sides)) target.style[side] = `${pixels}px`;
 }
+
+/** The font of this size, in pixels. */
+export const fontOf = (size) => `${size}px system-ui, sans-serif`;
 
 /** The colours of a canvas, from the style sheet. */
 export function tones(canvas) {

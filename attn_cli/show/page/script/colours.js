@@ -1,5 +1,5 @@
 // From a number to a colour: one hue from paper to ink, two for numbers with signs, in light and dark.
-import { about, abs, clamp, floor, max, min, on, range } from "./page.js";
+import { about, abs, clamp, floor, kept, max, min, on, range } from "./page.js";
 import { onChange, state } from "./state.js";
 
 const RAMPS = {
@@ -9,12 +9,12 @@ const RAMPS = {
   "dark signed": "ffd6aa be6020 181a1f 256aa3 bee1ff",
 };
 const LEVELS = 256;
-const system = window.matchMedia("(prefers-color-scheme: dark)");
-const tables = {};
+const system = matchMedia("(prefers-color-scheme: dark)");
+const tables = new Map();
 
 let isPrinted = false;
 
-export const themeOf = () => (isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light"));
+export const themeOf = () => isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light");
 
 onChange(() => (document.documentElement.dataset.theme = themeOf())); // before views read the colours of the style sheet
 
@@ -35,20 +35,13 @@ function mixed(ramp, part) {
   return colours[low].map((from, channel) => Math.round(from + (colours[low + 1][channel] - from) * (at - low)));
 }
 
-/** The 256 colours of a theme, as red, green and blue. */
-export function ramp(theme) {
-  tables[theme] ??= range(LEVELS).map((level) => mixed(RAMPS[theme], level / (LEVELS - 1)));
-  return tables[theme];
-}
-
-/** The same as pixels of an `ImageData` seen as 32-bit numbers, on little-endian machines: all of today's. */
-function pixels(theme) {
-  tables[`${theme} pixels`] ??= Uint32Array.from(
-    ramp(theme),
-    ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0,
-  );
-  return tables[`${theme} pixels`];
-}
+/** The 256 colours of a theme, as red, green and blue; and as pixels of an `ImageData` seen as 32-bit numbers. */
+const ramp = (theme) =>
+  kept(tables, theme, () => {
+    const colours = range(LEVELS).map((level) => mixed(RAMPS[theme], level / (LEVELS - 1)));
+    const bytes = Uint8Array.from(colours.flatMap((colour) => [...colour, 255]));
+    return { colours, pixels: new Uint32Array(bytes.buffer) };
+  });
 
 /** The colours of a head as it is shown. */
 export const rampOf = ({ isSigned }) => `${themeOf()}${isSigned ? " signed" : ""}`;
@@ -69,12 +62,14 @@ export function partOf(value, { low, high, isLog, isSigned }) {
 
 const levelOf = (part) => Math.round(clamp(part, 0, 1) * (LEVELS - 1));
 
+const mixtureAt = (part, theme) => ramp(theme).colours[levelOf(part)];
+
 /** The colour of a number from 0 to 1, for a style. */
-export const colour = (part, theme) => `rgb(${ramp(theme)[levelOf(part)].join(" ")})`;
+export const colour = (part, theme) => `rgb(${mixtureAt(part, theme)})`;
 
 /** The colour of text on it. */
 export function ink(part, theme) {
-  const [red, green, blue] = ramp(theme)[levelOf(part)].map((channel) => (channel / 255) ** 2.2);
+  const [red, green, blue] = mixtureAt(part, theme).map((channel) => (channel / 255) ** 2.2);
   return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.19 ? "#0c0d10" : "#ffffff"; // the one with more contrast
 }
 
@@ -82,11 +77,11 @@ export function ink(part, theme) {
 export function bitmapOf(columns, rows, valueOf, rampName, scale) {
   const bitmap = new OffscreenCanvas(columns, rows);
   const image = new ImageData(columns, rows);
-  const [cells, colours] = [new Uint32Array(image.data.buffer), pixels(rampName)];
-  for (let cell = 0; cell < cells.length; cell += 1) {
+  const [cells, { pixels }] = [new Uint32Array(image.data.buffer), ramp(rampName)];
+  cells.forEach((_, cell) => {
     const value = valueOf(cell);
-    if (value !== null) cells[cell] = colours[levelOf(partOf(value, scale))];
-  }
+    if (value !== null) cells[cell] = pixels[levelOf(partOf(value, scale))];
+  });
   bitmap.getContext("2d").putImageData(image, 0, 0);
   return bitmap;
 }

@@ -1,8 +1,8 @@
 // The controls: each sets a part of the state, shows what it is, and has a key that does the same.
-import { about, element, on, onClicks, shortName, write } from "./page.js";
+import { about, element, every, on, onClicks, set, shortName, write } from "./page.js";
 import { change, haveWords, kindShown, mayMerge, onChange, state } from "./state.js";
 
-const controls = [...document.querySelectorAll("[data-set]")];
+const controls = every("[data-set]");
 
 /** Which keys a choice hides. */
 function keysOf(choice) {
@@ -44,14 +44,16 @@ export function hideKey() {
 /** Pin the head, or let go of the pinned one. */
 const pin = () => change({ pinned: state.pinned ? null : { layer: state.layer, head: state.head } });
 
+const press = (control, isPressed) => set(control, { "aria-pressed": isPressed });
+
 function show() {
   const { pinned, hide } = state;
   for (const control of controls) {
     const { set: name, to = true } = control.dataset;
     if (control.options) control.value = valueOf(name);
-    else control.setAttribute("aria-pressed", to === state[name]);
+    else press(control, to === state[name]);
   }
-  for (const part of document.querySelectorAll("[data-when]")) {
+  for (const part of every("[data-when]")) {
     const [name, ...values] = part.dataset.when.split(" ");
     part.hidden = !values.includes(state[name]);
   }
@@ -59,7 +61,7 @@ function show() {
   element("hide").disabled = !mayMerge();
   element("renormalize").disabled = !hide.length;
   element("hide").querySelector("[value=special]").hidden = ["", "0"].includes(`${keysOf("special")}`);
-  element("compare").setAttribute("aria-pressed", Boolean(pinned));
+  press(element("compare"), !!pinned);
   write("compare", pinned ? `beside ${shortName(pinned)}` : "compare");
 }
 

@@ -1,5 +1,5 @@
 // The lines of the payload: base64 of raw deflate streams, inflated when they are needed.
-import { element } from "./page.js";
+import { element, floor } from "./page.js";
 
 const bytesOf = Uint8Array.fromBase64
   ? (text) => Uint8Array.fromBase64(text)
@@ -20,8 +20,6 @@ export async function inflateExact(entry) {
   const planes = await inflate(entry);
   const count = planes.length / 4;
   const bytes = new Uint8Array(planes.length);
-  for (let place = 0; place < 4; place += 1) {
-    for (let index = 0; index < count; index += 1) bytes[index * 4 + place] = planes[place * count + index];
-  }
+  planes.forEach((byte, index) => (bytes[(index % count) * 4 + floor(index / count)] = byte));
   return new Float32Array(bytes.buffer);
 }

@@ -1,5 +1,5 @@
 // The weights of heads: which cells are visible, and the number in each; kept for the last heads asked for.
-import { about, ceil, floor, range } from "./page.js";
+import { about, ceil, floor, isAt, kept, range } from "./page.js";
 import { inflate, inflateExact } from "./entries.js";
 
 const MOST_BYTES = 64 << 20; // bytes of matrices
@@ -14,22 +14,21 @@ export function sizeOf(kind) {
 }
 
 /** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
-export function maskOf(kind, layer) {
-  const entry = about.kinds[kind].masks[about.kinds[kind].layers.indexOf(layer)];
-  if (!masks.has(entry)) masks.set(entry, inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
-  return masks.get(entry);
+export function maskOf({ kind, layer }) {
+  const { masks: entries, layers } = about.kinds[kind];
+  const entry = entries[layers.indexOf(layer)];
+  return kept(masks, entry, () => inflate(entry).then((bits) => unpackMask(bits, ...sizeOf(kind))));
 }
 
 function unpackMask(bits, rows, columns) {
-  const seen = new Uint8Array(rows * columns);
-  const cells = new Uint32Array(rows * columns);
+  const size = rows * columns;
+  const [seen, cells] = [new Uint8Array(size), new Uint32Array(size)];
   let count = 0;
-  for (let index = 0; index < rows * columns; index += 1) {
+  for (let index = 0; index < size; index += 1) {
     if ((bits[index >> 3] >> (7 - (index & 7))) & 1) {
       const cell = (index % rows) * columns + floor(index / rows);
       seen[cell] = 1;
-      cells[count] = cell;
-      count += 1;
+      cells[count++] = cell;
     }
   }
   return { seen, cells: cells.slice(0, count) };
@@ -37,8 +36,7 @@ function unpackMask(bits, rows, columns) {
 
 /** The levels of the visible cells and of the sink, as stored: `round(weight * most)`. */
 export async function levelsOf(place) {
-  const { first, layers, heads: count } = about.kinds[place.kind];
-  const bytes = await inflate(first + layers.indexOf(place.layer) * count + place.head);
+  const bytes = await inflate(about.kinds[place.kind].first + indexOf(place));
   if (about.bits === 8) return bytes;
   const levels = new Uint16Array(floor((bytes.length * 2) / 3));
   for (let index = 0; index < levels.length; index += 1) {
@@ -56,40 +54,36 @@ export const headAtHand = (place) => heads.get(nameOf(place))?.ready;
 /** The head at this place: T × S `values`, of which each times `unit` is a weight, and where it may look. */
 export function headAt(place) {
   const name = nameOf(place);
-  if (!heads.has(name)) {
-    const kept = { ready: undefined };
-    kept.promise = readHead(place).then((head) => (kept.ready = head));
-    heads.set(name, kept);
-    forgetOthers(name);
-  }
-  return heads.get(name).promise;
+  const { promise } = kept(heads, name, () => {
+    const found = { promise: readHead(place).then((head) => (found.ready = head)) };
+    return found;
+  });
+  forgetOthers(name);
+  return promise;
 }
 
 async function readHead(place) {
   const [rows, columns] = sizeOf(place.kind);
-  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const { seen, cells } = await maskOf(place);
   const stored = await levelsOf(place);
   const { steps, sink } = exactOf(place) ?? {};
   const exact = steps && (await inflateExact(steps.weights[0]));
   const values = spread(exact ?? stored, cells, rows * columns);
-  const ofSink = stored.length > cells.length ? Float64Array.from(sink?.weight ?? stored.slice(cells.length), (x) => (sink ? x : x / most)) : null;
+  const ofSink = stored.length > cells.length ? Float64Array.from(sink?.weight ?? stored.slice(cells.length), (x) => sink ? x : x / most) : null;
   const unit = exact ? 1 : 1 / most;
   const weight = (row, column) => values[row * columns + column] * unit;
-  return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: Boolean(exact) };
+  return { place, rows, columns, seen, values, unit, weight, sink: ofSink, isExact: !!exact };
 }
 
 /** The numbers of the visible cells, each in its place of all. */
 function spread(numbers, cells, count) {
   const values = new numbers.constructor(count);
-  for (let index = 0; index < cells.length; index += 1) values[cells[index]] = numbers[index];
+  cells.forEach((cell, index) => (values[cell] = numbers[index]));
   return values;
 }
 
 /** What the page has of a head in full precision; undefined for most. */
-export function exactOf({ kind, layer, head }) {
-  const name = about.kinds[kind].kind;
-  return about.exact.find((one) => one.kind === name && one.layer === layer && one.head === head);
-}
+export const exactOf = (place) => about.exact.find((one) => one.kind === about.kinds[place.kind].kind && isAt(one, place));
 
 const OF_PAIRS = ["scores", "bias", "logits", "weights"];
 
@@ -97,7 +91,7 @@ const OF_PAIRS = ["scores", "bias", "logits", "weights"];
 export async function stepsOf(place) {
   const { steps } = exactOf(place);
   const [rows, columns] = sizeOf(place.kind);
-  const { seen, cells } = await maskOf(place.kind, place.layer);
+  const { seen, cells } = await maskOf(place);
   const found = { rows, columns, seen, size: steps.queries?.[2] };
   const names = [...OF_PAIRS, "queries", "keys"].filter((step) => steps[step]);
   const read = await Promise.all(names.map((step) => inflateExact(steps[step][0])));
@@ -107,10 +101,10 @@ export async function stepsOf(place) {
 
 function forgetOthers(newest) {
   const bytes = (name) => sizeOf(name.split(".")[0]).reduce((rows, columns) => rows * columns) * (about.bits === 8 ? 1 : 2);
-  let kept = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
+  let total = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
   for (const name of heads.keys()) {
-    if (kept <= MOST_BYTES || name === newest) return;
-    kept -= bytes(name);
+    if (total <= MOST_BYTES || name === newest) return;
+    total -= bytes(name);
     heads.delete(name);
   }
 }
@@ -122,14 +116,16 @@ export function placesOf(kind) {
 }
 
 /** What a head is known for: its pattern, share and rows; null if nothing stands out. */
-export const patternOf = ({ kind, layer, head }) => about.kinds[kind].patterns[indexOf(kind, layer, head)];
+export const patternOf = (place) => about.kinds[place.kind].patterns[indexOf(place)];
 
 /** The pattern and its share as text; empty if nothing stands out. */
 export const patternText = (place) => (patternOf(place) ?? []).slice(0, 2).map((part) => part.toFixed?.(2) ?? part).join(" ");
 
 /** The value of a metric for a head; null if no row counts for it. */
-export const metricOf = ({ kind, layer, head }, metric) =>
-  about.kinds[kind].metrics[metric][indexOf(kind, layer, head)];
+export const metricOf = (place, metric) => about.kinds[place.kind].metrics[metric][indexOf(place)];
 
-const indexOf = (kind, layer, head) =>
-  about.kinds[kind].layers.indexOf(layer) * about.kinds[kind].heads + head;
+/** The number of a head among all of its kind. */
+function indexOf({ kind, layer, head }) {
+  const { layers, heads } = about.kinds[kind];
+  return layers.indexOf(layer) * heads + head;
+}

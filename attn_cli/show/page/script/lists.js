@@ -1,5 +1,5 @@
 // Lists whose lines are chosen: the Tab key reaches the chosen one, arrow keys go on from it.
-import { make, on } from "./page.js";
+import { hasFocus, make, on } from "./page.js";
 
 /** A button that the Tab key does not reach by itself. */
 export const button = (attributes, ...parts) => make("button", { class: "plain", type: "button", ...attributes }, ...parts);
@@ -13,7 +13,7 @@ export function listLine(isChosen, choose, held, cellsWith) {
 
 /** Put lines into a list, which keeps the focus if it had it. */
 export function fillList(list, lines) {
-  const isFocused = list.contains(document.activeElement);
+  const isFocused = hasFocus(list);
   list.replaceChildren(...lines);
   const reached = list.querySelector(".chosen button") ?? list.querySelector("button");
   if (reached) reached.tabIndex = 0;

@@ -19,7 +19,10 @@ import { startCommand } from "./command.js";
 import { startKeys } from "./keys.js";
 
 onTheme(drawAll);
-for (const start of [startControls, startSave, startCommand, startKeys]) start();
+startControls();
+startSave();
+startCommand();
+startKeys();
 on(window, "hashchange", readAddress);
 readAddress();
 globalThis.attn = { about, headAt, headsShown, cellAt, state, change }; // for the console

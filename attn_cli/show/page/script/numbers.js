@@ -7,7 +7,7 @@ const EXACT = 5; // digits in a list
 const digitsOf = (error) => min(DIGITS, max(1, ceil(-Math.log10(error))));
 
 /** A weight as a number for other programs, with the digits that are known of it. */
-export const plainNumber = (weight, error) => (error ? weight.toFixed(digitsOf(error)) : `${weight}`);
+export const plainNumber = (weight, error) => error ? weight.toFixed(digitsOf(error)) : `${weight}`;
 
 /** A weight, or a difference of weights, with the digits that are known of it: it may be off by `error`. */
 export function weightText(weight, error) {
@@ -26,26 +26,28 @@ export function numberText(number) {
 export const short = (value) =>
   value === null ? "–" : Number.isInteger(value) ? `${value}` : abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
+/** How many tokens a row or a column of a kind stands for. */
+export const blockOf = (kind, side) => about.kinds[kind].cells[side === "queries" ? 0 : 1];
+
 /** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
-  const { cells } = about.kinds[kind];
-  const text = about.texts[about.kinds[kind][side]];
-  const size = cells[side === "queries" ? 0 : 1];
+  const { labels } = about.texts[about.kinds[kind][side]];
+  const size = blockOf(kind, side);
   const position = index * size;
-  return { position, last: min(position + size, text.labels.length) - 1, label: text.labels[position] };
+  return { position, last: min(position + size, labels.length) - 1, label: labels[position] };
 }
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /** A label that leaves the words around it in order. */
-const apart = (label) => (RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : label);
+const apart = (label) => RIGHT_TO_LEFT.test(label) ? `\u2068${label}\u2069` : label;
 
 /** The characters of a label as people see them. */
 const charactersOf = (label) =>
   Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(label), ({ segment }) => segment) : [...label];
 
 /** The number of a token, or those of the first and the last one of a block. */
-export const numberOf = ({ position, last }) => (last > position ? `${position}–${last}` : `${position}`);
+export const numberOf = ({ position, last }) => last > position ? `${position}–${last}` : `${position}`;
 
 /** A label with its number, for a sentence; hidden keys have none. */
 export const named = (item) => `${numberOf(item)} ${apart(item.label)}`.trim();
@@ -54,6 +56,7 @@ export const named = (item) => `${numberOf(item)} ${apart(item.label)}`.trim();
 export function fitted(context, label, room) {
   if (context.measureText(label).width <= room) return label;
   const characters = charactersOf(label);
-  while (characters.length > 1 && context.measureText(`${characters.join("")}…`).width > room) characters.pop();
-  return `${characters.join("")}…`;
+  const cut = () => `${characters.join("")}…`;
+  while (characters.length > 1 && context.measureText(cut()).width > room) characters.pop();
+  return cut();
 }

@@ -4,6 +4,9 @@ export const { abs, ceil, floor, max, min } = Math;
 
 export const element = (id) => document.getElementById(id);
 
+/** The elements that a selector finds. */
+export const every = (selector, holder = document) => [...holder.querySelectorAll(selector)];
+
 export const about = JSON.parse(element("about").textContent);
 
 /** Set attributes of an element. */
@@ -48,15 +51,30 @@ export function onClicks(actions) {
   for (const [id, action] of Object.entries(actions)) on(element(id), "click", action);
 }
 
+/** What is kept under a name, made when it is asked for first. */
+export function kept(cache, name, make) {
+  if (!cache.has(name)) cache.set(name, make());
+  return cache.get(name);
+}
+
 export const range = (count) => [...Array(count).keys()];
+
+/** Whether two places are of heads with the same layer and number. */
+export const isAt = (place, other) => place.layer === other?.layer && place.head === other.head;
 
 /** The name of a head: its layer and its number. */
 export const shortName = ({ layer, head }) => `${layer}.${head}`;
 
 export const clamp = (number, low, high) => min(max(number, low), high);
 
+/** Where an element is on the screen, in CSS pixels. */
+export const boxOf = (target) => target.getBoundingClientRect();
+
 /** Where the pointer is on an element, in CSS pixels. */
-export function pointOn(target, event) {
-  const box = target.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top];
+export function pointOn(target, { clientX, clientY }) {
+  const { left, top } = boxOf(target);
+  return [clientX - left, clientY - top];
 }
+
+/** Whether the focus is in an element. */
+export const hasFocus = (target) => target.contains(document.activeElement);

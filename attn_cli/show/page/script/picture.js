@@ -1,5 +1,5 @@
 // A view as SVG: what it draws on its canvases, as shapes and text.
-import { ceil, floor, max, min, set } from "./page.js";
+import { boxOf, ceil, every, floor, max, min, set } from "./page.js";
 import { record } from "./canvases.js";
 import { drawAll } from "./state.js";
 
@@ -35,7 +35,7 @@ class Recorder {
   rect(x, y, width, height) { this.path += `M${x},${y}h${width}v${height}h${-width}z`; }
   arc(x, y, r) { this.path += `M${x - r},${y}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`; } // a circle
   clip() {
-    const id = `clip${this.group.ownerSVGElement.querySelectorAll("clipPath").length}`;
+    const id = `clip${every("clipPath", this.group.ownerSVGElement).length}`;
     add(add(this.group, "clipPath", { id }), "path", { d: this.path });
     this.nest({ "clip-path": `url(#${id})` });
   }
@@ -53,7 +53,7 @@ class Recorder {
     this.measure.font = this.font;
     return this.measure.measureText(text);
   }
-  drawImage(source, ...[x, y, width, height, left, top, wide, high]) {
+  drawImage(source, x, y, width, height, left, top, wide, high) {
     const box = { x: left, y: top, width: wide, height: high, viewBox: `${x % 1} ${y % 1} ${width} ${height}` };
     const window = add(this.group, "svg", { ...box, preserveAspectRatio: "none", "shape-rendering": "crispEdges" });
     const part = [floor(x), floor(y), ceil(width) + 1, ceil(height) + 1];
@@ -81,22 +81,22 @@ function runsOf(source, left, top, width, height) {
 
 /** The canvases of a section with what it says: the model, its title, what is chosen, and how exact it is. */
 export function pictureOf(section) {
-  const boxOf = (found) => found.getBoundingClientRect();
-  const canvases = [...section.querySelectorAll("canvas")].filter((canvas) => boxOf(canvas).width);
-  const [outer, style] = [boxOf(section), getComputedStyle(section)];
+  const canvases = every("canvas", section).filter((canvas) => boxOf(canvas).width);
+  const [boxes, outer, style] = [canvases.map(boxOf), boxOf(section), getComputedStyle(section)];
   const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => document.querySelector(one).textContent);
-  const [above, first] = [3.5 * TEXT_LINE, min(...canvases.map((canvas) => boxOf(canvas).top))];
-  const height = above + max(...canvases.map((canvas) => boxOf(canvas).bottom)) - first + 1.5 * TEXT_LINE;
+  const [above, first] = [3.5 * TEXT_LINE, min(...boxes.map(({ top }) => top))];
+  const height = above + max(...boxes.map(({ bottom }) => bottom)) - first + 1.5 * TEXT_LINE;
   const size = { width: outer.width, height, viewBox: `0 0 ${outer.width} ${height}`, "xml:space": "preserve" };
-  const picture = add(document.createDocumentFragment(), "svg", size);
+  const picture = add(new DocumentFragment(), "svg", size);
   add(picture, "rect", { width: "100%", height: "100%", fill: style.backgroundColor });
   texts.forEach((text, line) => {
     const y = line === 3 ? height - 10 : TEXT_LINE * (line + 0.9);
     writeText(picture, `${line ? "13px" : "bold 15px"} system-ui, sans-serif`, { x: 14, y, fill: style.color }, text);
   });
-  const unused = add(document.createDocumentFragment(), "svg", {});
+  const unused = add(new DocumentFragment(), "svg", {});
   record((canvas) => {
-    const at = `translate(${boxOf(canvas).left - outer.left} ${boxOf(canvas).top - first + above})`;
+    const { left, top } = boxOf(canvas);
+    const at = `translate(${left - outer.left} ${top - first + above})`;
     return new Recorder(add(canvases.includes(canvas) ? picture : unused, "g", { transform: at }));
   }, drawAll);
   return picture;

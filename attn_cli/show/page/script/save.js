@@ -1,5 +1,5 @@
 // Takes pictures, the row and a link from the page.
-import { element, make, onClicks, shortName, write } from "./page.js";
+import { element, every, make, onClicks, shortName, write } from "./page.js";
 import { addressOf, state } from "./state.js";
 import { pictureOf } from "./picture.js";
 import { rowAsCsv } from "./views/row.js";
@@ -7,12 +7,15 @@ import { rowAsCsv } from "./views/row.js";
 const SHARPNESS = 2; // pixels of a PNG for each of the page
 const SVG = "image/svg+xml";
 
+const part = () => element(element("save-part").value);
 const say = (text) => write("done", text);
 
-const asSvg = () => new XMLSerializer().serializeToString(pictureOf(element(element("save-part").value)));
+const asSvg = () => new XMLSerializer().serializeToString(pictureOf(part()));
+
+const addressOfFile = (content, type) => URL.createObjectURL(new Blob([content], { type }));
 
 async function asPng() {
-  const address = URL.createObjectURL(new Blob([asSvg()], { type: SVG }));
+  const address = addressOfFile(asSvg(), SVG);
   const picture = new Image();
   picture.src = address;
   await picture.decode();
@@ -23,14 +26,14 @@ async function asPng() {
 }
 
 /** A list is no picture. */
-const canBeDrawn = () => [...element(element("save-part").value).querySelectorAll("canvas")].some((canvas) => canvas.checkVisibility());
+const canBeDrawn = () => every("canvas", part()).some((canvas) => canvas.checkVisibility());
 
 async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");
-  const [href, download] = [URL.createObjectURL(new Blob([await contentOf()], { type })), `attn-${shortName(state)}.${suffix}`];
+  const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-  return say(`Saved ${download}`);
+  say(`Saved ${download}`);
 }
 
 async function copy(text, name) {

@@ -1,8 +1,8 @@
 // A head as it is shown: between tokens or words, its hidden keys as one column, rows divided by what is left.
-import { about, abs, max, min, range, shortName } from "./page.js";
+import { about, abs, isAt, kept, max, min, range, shortName } from "./page.js";
 import { headAt, headAtHand } from "./heads.js";
 import { labelOf } from "./numbers.js";
-import { change, isAt, onChange, state } from "./state.js";
+import { change, onChange, state } from "./state.js";
 
 const MOST_SHOWN = 4;
 const keptShown = new Map();
@@ -18,7 +18,7 @@ function placesShown() {
  * Undefined until they are at hand. */
 export function headsShown() {
   const heads = placesShown().map(headAtHand);
-  if (heads.includes(undefined)) return undefined;
+  if (heads.includes(undefined)) return;
   const [one, other] = heads.map(shownOf);
   if (!other) return [one];
   if (difference.one !== one || difference.other !== other) difference = { one, other, heads: compared(one, other) };
@@ -49,11 +49,8 @@ onChange(() => {
 function shownOf(head) {
   const { kind, layer, head: number } = head.place;
   const name = JSON.stringify([kind, layer, number, state.words, state.hide, state.renormalize]);
-  if (!keptShown.has(name)) {
-    if (keptShown.size >= MOST_SHOWN) keptShown.clear();
-    keptShown.set(name, merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
-  }
-  return keptShown.get(name);
+  if (keptShown.size >= MOST_SHOWN && !keptShown.has(name)) keptShown.clear();
+  return kept(keptShown, name, () => merged(head, sideOf(kind, "queries", head.rows), sideOf(kind, "keys", head.columns)));
 }
 
 /** Rows or columns as they are shown: each with its label and its cells; `of` tells where a cell is shown. */
@@ -61,7 +58,7 @@ function sideOf(kind, side, count) {
   const words = new Map();
   if (state.words) for (const [label, ...cells] of about.texts[about.kinds[kind][side]].words) words.set(cells[0], { label, cells });
   const of = new Int32Array(count).fill(-1);
-  const hidden = side === "keys" ? new Set(state.hide) : new Set();
+  const hidden = side === "keys" ? state.hide : [];
   const items = [];
   const add = (item) => {
     for (const cell of item.cells) of[cell] = items.length;
@@ -71,7 +68,7 @@ function sideOf(kind, side, count) {
   for (const cell of range(count)) {
     if (of[cell] >= 0 || all.cells.includes(cell)) continue;
     const item = { ...labelOf(kind, side, cell), cells: [cell], ...words.get(cell) };
-    if (item.cells.some((one) => hidden.has(one))) all.cells.push(...item.cells);
+    if (item.cells.some((one) => hidden.includes(one))) all.cells.push(...item.cells);
     else add(item);
   }
   if (all.cells.length) add({ ...all, label: `hidden: ${all.cells.length === 1 ? labelOf(kind, side, all.cells[0]).label : all.cells.length}` });
@@ -84,7 +81,7 @@ function merged(head, rows, columns) {
   const [values, seen] = [new Float32Array(high * wide), new Uint8Array(high * wide)];
   const [counted, sink] = [new Uint16Array(high), head.sink && new Float64Array(high)];
   for (const query of range(head.rows)) {
-    let looks = Boolean(head.sink);
+    let looks = head.sink;
     const row = rows.of[query];
     for (let key = 0; key < head.columns; key += 1) {
       const cell = query * head.columns + key;
@@ -102,7 +99,7 @@ function merged(head, rows, columns) {
     if (count > 1) for (let column = 0; column < wide; column += 1) values[row * wide + column] /= count;
     if (sink) sink[row] /= count;
   }
-  const shown = withWeights({ place: head.place, rows: high, columns: wide, seen, values, sink, isExact: head.isExact, queries: rows, keys: columns });
+  const shown = withWeights({ ...head, rows: high, columns: wide, seen, values, sink, queries: rows, keys: columns });
   const each = head.isExact ? 0 : about.error;
   shown.error = (row, column) => min(1, each * columns.items[column].cells.length);
   return state.renormalize && columns.items[wide - 1].isHidden ? divided(shown, each) : shown;
@@ -118,7 +115,8 @@ function withWeights(shown) {
     if (seenKeys.indexOf(1) === seenKeys.lastIndexOf(1)) continue;
     for (let cell = first; cell < first + shownKeys; cell += 1) largest = max(largest, abs(values[cell]));
   }
-  return { ...shown, largest, weight: (row, column) => values[row * columns + column] };
+  const at = (numbers) => (row, column) => numbers[row * columns + column];
+  return { ...shown, largest, weight: at(values), isSeen: at(seen) };
 }
 
 /** Rows divided by what hidden keys and a sink leave; none is left to see where that may be nothing. */

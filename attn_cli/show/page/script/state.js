@@ -85,12 +85,10 @@ function settle() {
   state.words &&= haveWords();
 }
 
-export const isAt = (place, other) => place.layer === other?.layer && place.head === other.head;
-
 export const kindShown = () => about.kinds[state.kind];
 
 /** The metric of the map, or the first one if thumbnails are shown. */
-export const metricShown = () => (state.metric === THUMBNAILS ? kindShown().metric : state.metric);
+export const metricShown = () => state.metric === THUMBNAILS ? kindShown().metric : state.metric;
 
 /** Whether every weight is kept: those of blocks cannot be summed. */
 export const mayMerge = () => kindShown().cells.every((size) => size === 1);
@@ -101,9 +99,22 @@ export function haveWords() {
   return mayMerge() && [queries, keys].every((text) => about.texts[text].words);
 }
 
+/** Whether views are about what the chosen query looks at, not about who looks at the chosen key. */
+export const isFrom = () => state.direction === "from";
+
+const SIDES = ["queries", "keys"];
+
+/** The side of the chosen token in a head, and the other one. */
+export const sidesShown = () => isFrom() ? SIDES : SIDES.toReversed();
+
 /** The row or column that views are about: under the pointer, else the chosen one. */
-export const focusOf = () =>
-  state.direction === "from" ? (state.hover?.query ?? state.query) : (state.hover?.key ?? state.key);
+export function focusOf() {
+  const name = isFrom() ? "query" : "key";
+  return state.hover?.[name] ?? state[name];
+}
+
+/** The part of the state that chooses a token of one side. */
+export const chosenBy = (isQuery, token) => ({ [isQuery ? "query" : "key"]: token, direction: isQuery ? "from" : "to", hover: null });
 
 /** Numbers, truth values, words, lists of numbers and places (or null) as text. */
 function asText(value) {

@@ -20,18 +20,19 @@ export async function cellAt({ query, key, ...place }) {
   const masked = !steps.seen[cell];
   const features = productsOf(steps, query, key);
   const dot = features && features.reduce((sum, { product }) => sum + product, 0);
-  const at = (step) => (masked || !steps[step] ? null : steps[step][cell]);
+  const at = (step) => masked || !steps[step] ? null : steps[step][cell];
   const score = masked && features ? dot * scale : at("scores");
-  const ofSink = [sink?.logit].flat();
-  const softmax = steps.logits ? softmaxOf(steps, query * columns, ofSink[query] ?? ofSink[0]) : {};
+  const ofSinks = [sink?.logit].flat();
+  const sinkLogit = ofSinks[query] ?? ofSinks[0];
+  const softmax = steps.logits ? softmaxOf(steps, query * columns, sinkLogit) : {};
   const { largest = null, total = null } = softmax;
   return {
     query, key, scale, features, dot, score, masked, largest, total,
     softcapped: softcap === null || score === null ? null : softcap * Math.tanh(score / softcap),
     bias: at("bias"),
     logit: at("logits"),
-    exponential: masked ? 0 : softmax.powers?.[key] ?? null,
-    sink: sink && { logit: ofSink[query] ?? ofSink[0] ?? null, exponential: softmax.ofSink ?? null, weight: sink.weight[query] },
+    exponential: masked ? 0 : softmax.power?.(at("logits")) ?? null,
+    sink: sink && { logit: sinkLogit ?? null, exponential: softmax.ofSink ?? null, weight: sink.weight[query] },
     weight: at("weights") ?? 0,
   };
 }
@@ -45,15 +46,13 @@ function productsOf({ queries, keys, size }, query, key) {
   });
 }
 
-/** exp(logit − largest) of the visible keys of a row that begins at this cell, and their sum. */
+/** The largest logit of a row that begins at this cell, and the sum of its powers: exp(logit − largest). */
 function softmaxOf({ logits, seen, columns }, first, sinkLogit) {
-  const keys = range(columns).filter((key) => seen[first + key]);
   const hasSink = typeof sinkLogit === "number";
-  const all = keys.map((key) => logits[first + key]).concat(hasSink ? sinkLogit : []);
+  const all = [...logits.subarray(first, first + columns)].filter((_, key) => seen[first + key]).concat(hasSink ? sinkLogit : []);
   const largest = all.length ? max(...all) : 0;
   const power = (logit) => Math.fround(Math.exp(Math.fround(logit - largest)));
-  const powers = Object.fromEntries(keys.map((key) => [key, power(logits[first + key])]));
-  return { largest, powers, total: all.reduce((sum, logit) => sum + power(logit), 0), ofSink: hasSink ? power(sinkLogit) : null };
+  return { largest, power, total: all.reduce((sum, logit) => sum + power(logit), 0), ofSink: hasSink ? power(sinkLogit) : null };
 }
 
 /** Each step that is known, in its line. */

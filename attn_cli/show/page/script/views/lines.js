@@ -1,7 +1,7 @@
 // Lines from queries to keys between two columns of tokens: the strong ones, and all of the chosen token.
-import { clamp, element, floor, max, min, on, onPointer, pointOn, write } from "../page.js";
-import { sharpen, tones, within } from "../canvases.js";
-import { change, state } from "../state.js";
+import { clamp, element, floor, kept, max, min, on, onPointer, pointOn, write } from "../page.js";
+import { fontOf, sharpen, tones, within } from "../canvases.js";
+import { change, chosenBy, isFrom, state } from "../state.js";
 import { colour, partOf, scaleOf, themeOf } from "../colours.js";
 import { fitted, named } from "../numbers.js";
 import { headShown, headsShown, onHeads, spot } from "../shown.js";
@@ -15,14 +15,12 @@ const box = element("lines-box");
 const strong = new WeakMap();
 
 /** Cells that reach the lowest of the `STRONG` weights that only a few cells reach. */
-function strongOf(head) {
-  if (!strong.has(head)) {
+const strongOf = (head) =>
+  kept(strong, head, () => {
     const all = [...head.values.keys()].filter((cell) => head.values[cell] >= STRONG[0] && !head.keys.items[cell % head.columns].isHidden);
     const reached = STRONG.map((least) => ({ least, cells: all.filter((cell) => head.values[cell] >= least) }));
-    strong.set(head, reached.find(({ cells }) => cells.length <= FEW * max(head.rows, head.columns)) ?? reached.at(-1));
-  }
-  return strong.get(head);
-}
+    return reached.find(({ cells }) => cells.length <= FEW * max(head.rows, head.columns)) ?? reached.at(-1);
+  });
 
 /** Only what is scrolled into sight is drawn. */
 function drawLines([head]) {
@@ -35,8 +33,7 @@ function drawLines([head]) {
   const [tone, scale, theme] = [tones(linesCanvas), scaleOf(head), themeOf()];
   const y = (index) => (index + 0.5) * TOKEN_LINE - box.scrollTop;
   const { row, column } = spot(head);
-  const isFrom = state.direction === "from";
-  const isOfChosen = (cell) => (isFrom ? floor(cell / head.columns) === row : cell % head.columns === column);
+  const isOfChosen = (cell) => (isFrom() ? floor(cell / head.columns) === row : cell % head.columns === column);
   const line = (cell, isChosen) => {
     context.strokeStyle = isChosen ? tone.accent : colour(0.25 + 0.75 * partOf(head.values[cell], scale), theme);
     context.lineWidth = 0.5 + 3 * head.values[cell];
@@ -49,12 +46,13 @@ function drawLines([head]) {
   cells.forEach((cell) => isOfChosen(cell) || line(cell, false));
   head.values.forEach((weight, cell) => weight >= OF_CHOSEN && isOfChosen(cell) && line(cell, true));
   const names = (items, x, textAlign, chosen) => items.forEach((item, index) => {
-    if (y(index) < -TOKEN_LINE || y(index) > tall + TOKEN_LINE) return;
-    Object.assign(context, { font: "13px system-ui, sans-serif", textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
-    context.fillText(fitted(context, named(item), width * 0.32 - 12), x, y(index));
+    const at = y(index);
+    if (at < -TOKEN_LINE || at > tall + TOKEN_LINE) return;
+    Object.assign(context, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
+    context.fillText(fitted(context, named(item), width * 0.32 - 12), x, at);
   });
-  names(head.queries.items, width * 0.32 - 8, "right", isFrom ? row : -1);
-  names(head.keys.items, width * 0.68 + 8, "left", isFrom ? -1 : column);
+  names(head.queries.items, width * 0.32 - 8, "right", isFrom() ? row : -1);
+  names(head.keys.items, width * 0.68 + 8, "left", isFrom() ? -1 : column);
   context.restore();
   write("lines-least", `${least} (${cells.length})`);
 }
@@ -63,13 +61,13 @@ function tokenUnder(event) {
   const [x, y] = pointOn(box, event);
   const isQuery = x < box.clientWidth / 2;
   const item = headShown()?.[isQuery ? "queries" : "keys"].items[floor((y + box.scrollTop) / TOKEN_LINE)];
-  return item && { [isQuery ? "query" : "key"]: item.cells[0], direction: isQuery ? "from" : "to", hover: null };
+  return item && chosenBy(isQuery, item.cells[0]);
 }
 
 /** Scroll so that the chosen token is seen. */
 function scrollLines([head]) {
   if (state.view !== "lines") return;
-  const index = spot(head)[state.direction === "from" ? "row" : "column"];
+  const index = spot(head)[isFrom() ? "row" : "column"];
   box.scrollTop = clamp(box.scrollTop, (index + 2) * TOKEN_LINE - box.clientHeight, (index - 1) * TOKEN_LINE);
 }
 

@@ -1,6 +1,6 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
 import { abs, ceil, clamp, element, floor, max, min, on, onPointer, pointOn } from "../page.js";
-import { place, sharpen, tones, within } from "../canvases.js";
+import { fontOf, place, sharpen, tones, within } from "../canvases.js";
 import { change, state } from "../state.js";
 import { bitmapOf, rampOf, scaleOf } from "../colours.js";
 import { fitted } from "../numbers.js";
@@ -16,18 +16,19 @@ let dragged = null;
 
 /** The matrix as a picture; masked cells are transparent. */
 function paintingOf(head) {
-  const [ramp, scale] = [rampOf(head), state.scale];
-  const kept = bitmaps.get(head);
-  if (kept?.ramp === ramp && kept.scale === scale) return kept.bitmap;
-  const bitmap = bitmapOf(head.columns, head.rows, (cell) => (head.seen[cell] ? head.values[cell] : null), ramp, scaleOf(head));
-  bitmaps.set(head, { ramp, scale, bitmap });
+  const ramp = rampOf(head);
+  const look = `${ramp} ${state.scale}`;
+  const before = bitmaps.get(head);
+  if (before?.look === look) return before.bitmap;
+  const bitmap = bitmapOf(head.columns, head.rows, (cell) => head.seen[cell] ? head.values[cell] : null, ramp, scaleOf(head));
+  bitmaps.set(head, { look, bitmap });
   return bitmap;
 }
 
 /** Where cells stand: gutters for labels, the size of a cell, and the cells that are seen. */
 function layout(head) {
   const width = matrixCanvas.parentElement.clientWidth;
-  const tallest = min(width, max(420, window.innerHeight - 260));
+  const tallest = min(width, max(420, innerHeight - 260));
   const count = headsShown().length;
   const [left, top] = [gutter(head.queries, width), gutter(head.keys, width) + (count > 1 ? GAP : 0)];
   const room = (width - left - 2 + GAP) / count - GAP;
@@ -61,14 +62,14 @@ const cornerOf = ({ row, column }, { left, top, size }) => [left + (column - sta
 function panel(context, head, at) {
   const { left, top, wide, high, size, count } = at;
   const { masked, ink, accent } = tones(matrixCanvas);
-  Object.assign(context, { font: "12px system-ui, sans-serif", textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
+  Object.assign(context, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
   context.fillRect(left, top, wide, high);
-  context.imageSmoothingEnabled = size * (window.devicePixelRatio || 1) < 1;
+  context.imageSmoothingEnabled = size * devicePixelRatio < 1;
   context.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);
   context.fillStyle = ink;
   if (count > 1) context.fillText(head.name, left, GAP - 4);
   const focus = spot(head);
-  labels(context, head, at, focus, (isChosen) => (isChosen ? accent : ink));
+  labels(context, head, at, focus, (isChosen) => isChosen ? accent : ink);
   const [x, y] = cornerOf(focus, at);
   within(context, left - 1, top - 1, wide + 2, high + 2);
   context.strokeRect(left - 1, y - 0.5, wide + 2, size + 1);

@@ -1,6 +1,6 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, ceil, clamp, element, fill, floor, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
-import { sharpen, tones } from "../canvases.js";
+import { about, ceil, clamp, element, fill, floor, hasFocus, kept, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
+import { fontOf, sharpen, tones } from "../canvases.js";
 import { levelsOf, maskOf, metricOf, patternText, placesOf, sizeOf } from "../heads.js";
 import { change, kindShown, onChange, state, THUMBNAILS } from "../state.js";
 import { bitmapOf, colour, partOf, rampOf, scaleOf, themeOf } from "../colours.js";
@@ -21,7 +21,7 @@ const sizeOfHead = () =>
   clamp(floor((mapCanvas.parentElement.clientWidth - GUTTER) / kindShown().heads), 9, 44);
 
 function drawMap() {
-  tell(state);
+  tell();
   if (state.overview !== "map") return;
   write("map-about", state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric));
   const [{ layers, heads }, size] = [kindShown(), sizeOfHead()];
@@ -29,7 +29,7 @@ function drawMap() {
   const { ink, accent, masked } = tones(mapCanvas);
   const middle = (index) => GUTTER + (index + 0.5) * size;
   const every = ceil(16 / size);
-  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: ink, textAlign: "center" });
+  Object.assign(context, { font: fontOf(11), fillStyle: ink, textAlign: "center" });
   for (let head = 0; head < heads; head += every) context.fillText(head, middle(head), GUTTER - 8);
   context.textAlign = "right";
   for (let row = 0; row < layers.length; row += every) context.fillText(layers[row], GUTTER - 6, middle(row) + 4);
@@ -53,8 +53,8 @@ function fillGrid(size) {
   const { layers, heads } = kindShown();
   grid.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
-  const isFocused = grid.contains(document.activeElement);
-  if (filled !== name) grid.replaceChildren(...layers.map((layer) => gridRow(layer, heads)));
+  const isFocused = hasFocus(grid);
+  if (filled !== name) fill("map-grid", layers.map((layer) => gridRow(layer, heads)));
   filled = name;
   const before = grid.querySelector("[aria-selected=true]");
   if (before) set(before, { "aria-selected": false, tabindex: -1 });
@@ -64,10 +64,10 @@ function fillGrid(size) {
 }
 
 function gridRow(layer, heads) {
-  const cells = range(heads).map((head) => {
-    const names = { "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "), "data-head": head, "data-layer": layer };
-    return make("div", { role: "gridcell", tabindex: -1, "aria-selected": false, ...names });
-  });
+  const cells = range(heads).map((head) => make("div", {
+    role: "gridcell", tabindex: -1, "aria-selected": false, "data-head": head, "data-layer": layer,
+    "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "),
+  }));
   return make("div", { role: "row" }, ...cells);
 }
 
@@ -98,14 +98,16 @@ function metricPainter() {
 function thumbnails() {
   const { heads, layers } = kindShown();
   const name = `${state.kind} ${themeOf()} ${state.scale}`;
-  if (!sprites.has(name)) {
-    sprites.set(name, new OffscreenCanvas(heads * THUMBNAIL, layers.length * THUMBNAIL));
-    fillSprite(sprites.get(name), state.kind);
-  }
-  const sprite = sprites.get(name);
-  return (context, { head, row }, box) =>
-    context.drawImage(sprite, head * THUMBNAIL, row * THUMBNAIL, THUMBNAIL, THUMBNAIL, ...box);
+  const sprite = kept(sprites, name, () => {
+    const empty = new OffscreenCanvas(heads * THUMBNAIL, layers.length * THUMBNAIL);
+    fillSprite(empty, state.kind);
+    return empty;
+  });
+  return (context, place, box) => context.drawImage(sprite, ...inSprite(place), ...box);
 }
+
+/** Where the thumbnail of a head stands. */
+const inSprite = ({ head, row }) => [head * THUMBNAIL, row * THUMBNAIL, THUMBNAIL, THUMBNAIL];
 
 /** Draw the thumbnails of all heads, a few at a time, so that the page answers meanwhile. */
 async function fillSprite(sprite, kind) {
@@ -113,7 +115,7 @@ async function fillSprite(sprite, kind) {
   context.imageSmoothingEnabled = false;
   for (let first = 0; first < places.length; first += AT_ONCE) {
     await Promise.all(places.slice(first, first + AT_ONCE).map(async (place) => {
-      context.drawImage(await thumbnail(place, ramp), place.head * THUMBNAIL, place.row * THUMBNAIL, THUMBNAIL, THUMBNAIL);
+      context.drawImage(await thumbnail(place, ramp), ...inSprite(place));
     }));
     if (state.metric === THUMBNAILS) requestAnimationFrame(drawMap);
     await new Promise((resolve) => setTimeout(resolve));
@@ -133,37 +135,36 @@ async function thumbnail(place, ramp) {
     if (level > largest[bin]) largest[bin] = level;
     if (level > most && haveChoice[index]) most = level;
   });
-  return bitmapOf(side, side, (pixel) => (largest[pixel] < 0 ? null : largest[pixel] / 255), ramp, scaleOf({ largest: most / 255 }));
+  return bitmapOf(side, side, (pixel) => largest[pixel] < 0 ? null : largest[pixel] / 255, ramp, scaleOf({ largest: most / 255 }));
 }
 
 const keptBins = new WeakMap(); // of each mask
 
 /** For each visible cell the pixel of a thumbnail that it falls into, and whether its query may look at others. */
-async function binsOf({ kind, layer }) {
-  const mask = await maskOf(kind, layer);
-  if (!keptBins.has(mask)) {
-    const [rows, columns] = sizeOf(kind);
+async function binsOf(place) {
+  const mask = await maskOf(place);
+  return kept(keptBins, mask, () => {
+    const [rows, columns] = sizeOf(place.kind);
     const side = min(THUMBNAIL, max(rows, columns));
-    const bin = (cell) =>
-      floor((floor(cell / columns) * side) / rows) * side + floor(((cell % columns) * side) / columns);
+    const rowOf = (cell) => floor(cell / columns);
+    const bin = (cell) => floor((rowOf(cell) * side) / rows) * side + floor(((cell % columns) * side) / columns);
     const counts = new Uint32Array(rows);
-    for (const cell of mask.cells) counts[floor(cell / columns)] += 1;
-    const haveChoice = Uint8Array.from(mask.cells, (cell) => counts[floor(cell / columns)] > 1);
-    keptBins.set(mask, { bins: Uint16Array.from(mask.cells, bin), side, haveChoice });
-  }
-  return keptBins.get(mask);
+    for (const cell of mask.cells) counts[rowOf(cell)] += 1;
+    const haveChoice = mask.cells.map((cell) => counts[rowOf(cell)] > 1);
+    return { bins: mask.cells.map(bin), side, haveChoice };
+  });
 }
 
 /** A head in words: what it is known for, and its values of the metrics that are shown. */
 function aboutHead(place) {
-  const names = new Set([state.metric, ...(state.overview === "map" ? [] : [state.across])]);
+  const names = new Set([state.metric, state.overview === "map" ? THUMBNAILS : state.across]);
   names.delete(THUMBNAILS);
   const values = [...names].map((name) => `${name} ${short(metricOf(place, name))}`);
   return [`Head ${shortName(place)}`, patternText(place), ...values].filter(Boolean);
 }
 
-/** Say in words what is known of a head. */
-export const tell = (place) => write("map-says", aboutHead(place).join(" · "));
+/** Say in words what is known of a head, else of the chosen one. */
+export const tell = (place) => write("map-says", aboutHead(place ?? state).join(" · "));
 
 function describe(metric) {
   const { low, high, isLog } = scaleOfMetric(metric);
@@ -192,9 +193,9 @@ function fillSelects() {
   kindSelect.value = state.kind;
 }
 
-kindSelect.replaceChildren(...about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
+fill("kind", about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
 kindSelect.hidden = about.kinds.length === 1;
 on(kindSelect, "change", () => change({ kind: Number(kindSelect.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
-onPointer(grid, headUnder, change, (place) => tell(place ?? state));
+onPointer(grid, headUnder, change, tell);
 onChange(fillSelects);
 onChange(drawMap, mapCanvas.parentElement);

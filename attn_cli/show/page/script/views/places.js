@@ -1,8 +1,8 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, fill, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
-import { sharpen, tones } from "../canvases.js";
+import { element, every, fill, isAt, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
+import { fontOf, sharpen, tones } from "../canvases.js";
 import { metricOf, patternOf, patternText, placesOf } from "../heads.js";
-import { change, isAt, metricShown, onChange, state } from "../state.js";
+import { change, metricShown, onChange, state } from "../state.js";
 import { short } from "../numbers.js";
 import { button, fillList, listLine, numberCell } from "../lists.js";
 import { extentOf, options, tell } from "./overview.js";
@@ -31,7 +31,7 @@ function drawScatter(places) {
   const metrics = [state.across, metricShown()];
   const known = places.filter((place) => metrics.every((metric) => metricOf(place, metric) !== null));
   const [across, up] = metrics.map(axisOf);
-  Object.assign(context, { font: "11px system-ui, sans-serif", fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
+  Object.assign(context, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
   context.strokeRect(ROOM, 6, length, length);
   context.fillText(up.high, ROOM - 4, 14);
   context.fillText(up.low, ROOM - 4, length + 6);
@@ -59,8 +59,9 @@ function drawDot(context, { place, x, y }, tone) {
 
 function headNear(event) {
   const [x, y] = pointOn(scatterCanvas, event);
-  const near = dots.map((dot) => ({ ...dot, distance: Math.hypot(dot.x - x, dot.y - y) })).sort((one, other) => one.distance - other.distance);
-  return near[0]?.distance <= NEAR ? near[0].place : null;
+  const distance = (dot) => Math.hypot(dot.x - x, dot.y - y);
+  const [near] = dots.filter((dot) => distance(dot) <= NEAR).sort((one, other) => distance(one) - distance(other));
+  return near?.place ?? null;
 }
 
 /** The columns of the list: how each is named, what it is sorted by, and its cell. */
@@ -87,17 +88,18 @@ function drawList(all) {
 
 /** Buttons that sort the list, by heads from the first one, by others from the largest one. */
 function nameSorted(columns) {
-  const focused = [...names.querySelectorAll("button")].indexOf(document.activeElement);
-  names.replaceChildren(...columns.map((name, column) => {
+  const focused = every("button", names).indexOf(document.activeElement);
+  fill("head-names", columns.map((name, column) => {
     const isSorted = column === order.column;
-    const title = button({}, `${name}${isSorted ? (order.way > 0 ? " ↑" : " ↓") : ""}`);
+    const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
+    const title = button({}, name + mark);
     on(title, "click", () => {
       order = { column, way: isSorted ? -order.way : column ? -1 : 1 };
       change({});
     });
-    return make("th", { scope: "col", "aria-sort": !isSorted ? "none" : order.way > 0 ? "ascending" : "descending" }, title);
+    return make("th", { scope: "col", "aria-sort": sort }, title);
   }));
-  names.querySelectorAll("button")[focused]?.focus();
+  every("button", names)[focused]?.focus();
 }
 
 function drawPlaces() {
@@ -108,5 +110,5 @@ function drawPlaces() {
   if (state.overview !== "map") write("map-about", (state.overview === "list" ? drawList : drawScatter)(places));
 }
 
-onPointer(scatterCanvas, headNear, change, (place) => tell(place ?? state));
+onPointer(scatterCanvas, headNear, change, tell);
 onChange(drawPlaces, scatterCanvas.parentElement);

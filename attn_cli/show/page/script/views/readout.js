@@ -18,7 +18,7 @@ export function cellText(place = state.hover ?? state, isSpoken = false) {
 }
 
 function weightInWords(head, row, column) {
-  if (!head.seen[row * head.columns + column]) return head.isLeft?.[row] === false ? "too little weight is left to divide" : "masked";
+  if (!head.isSeen(row, column)) return head.isLeft?.[row] === false ? "too little weight is left to divide" : "masked";
   const [weight, error] = [head.weight(row, column), head.error(row, column)];
   if (head.isExact && !error && !head.name) return numberText(weight);
   const isOneOfTwo = head.name && !head.isSigned;

@@ -1,6 +1,6 @@
 // The chosen row or column as a list, the largest weight first; of two heads, the largest difference.
 import { abs, element, fill, isolated, make, max, onClicks, write } from "../page.js";
-import { change, focusOf, state } from "../state.js";
+import { change, focusOf, isFrom, sidesShown, state } from "../state.js";
 import { numberOf, plainNumber, weightText } from "../numbers.js";
 import { headsShown, onHeads } from "../shown.js";
 import { fillList, listLine, nameCell, numberCell } from "../lists.js";
@@ -8,15 +8,13 @@ import { fillList, listLine, nameCell, numberCell } from "../lists.js";
 const FIRST = 40; // rows of the list, unless all are asked for
 const list = element("row-list");
 
-const isSeen = (head, [row, column]) => Boolean(head.seen[row * head.columns + column]);
-
 /** The chosen row or column of the heads: its name, its cells, and those of them that are seen, in the order of the text. */
 function chosenOf(heads) {
-  const [isRow, head] = [state.direction === "from", heads[0]];
-  const [own, others] = isRow ? [head.queries, head.keys] : [head.keys, head.queries];
+  const isRow = isFrom();
+  const [own, others] = sidesShown().map((side) => heads[0][side]);
   const focus = own.of[focusOf()];
-  const cell = (index) => (isRow ? [focus, index] : [index, focus]);
-  const entries = [...others.items.keys()].filter((index) => isSeen(heads.at(-1), cell(index)));
+  const cell = (index) => isRow ? [focus, index] : [index, focus];
+  const entries = [...others.items.keys()].filter((index) => heads.at(-1).isSeen(...cell(index)));
   return { isRow, focus, name: own.items[focus], others, cell, entries };
 }
 
@@ -33,7 +31,7 @@ function drawRow(heads) {
     return rowLine(others.items[index], heads.map((head) => [head.weight(...cell(index)), head.error(...cell(index))]), index === chosen, choose);
   });
   fillList(list, [...sinkLine(heads, focus, isRow), ...lines]);
-  const masked = [...others.items.keys()].filter((index) => !isSeen(last, cell(index)) && heads[0].isLeft?.[cell(index)[0]] !== false);
+  const masked = [...others.items.keys()].filter((index) => !last.isSeen(...cell(index)) && heads[0].isLeft?.[cell(index)[0]] !== false);
   write("row-masked", masked.length ? `${masked.length} masked` : "");
 }
 
@@ -58,7 +56,7 @@ function nameColumns(heads) {
 export function rowAsCsv() {
   const heads = headsShown();
   const { isRow, focus, others, cell, entries } = chosenOf(heads);
-  const weight = (head, at) => (isSeen(head, at) ? plainNumber(head.weight(...at), head.error(...at)) : "");
+  const weight = (head, at) => head.isSeen(...at) ? plainNumber(head.weight(...at), head.error(...at)) : "";
   const lines = entries.map((index) => {
     const { position, label } = others.items[index];
     return [position, quoted(label), ...heads.map((head) => weight(head, cell(index)))];

@@ -1,7 +1,8 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, element, floor, make, onPointer, set } from "../page.js";
-import { change, focusOf, kindShown, state } from "../state.js";
+import { about, boxOf, element, every, floor, make, onPointer, set } from "../page.js";
+import { change, chosenBy, focusOf, isFrom, kindShown, sidesShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
+import { blockOf } from "../numbers.js";
 import { onHeads } from "../shown.js";
 
 let shown = { kind: -1 };
@@ -28,27 +29,26 @@ function rebuild() {
 
 /** The rows or columns of some tokens: of a long text, of the blocks that they are in. */
 function indices(tokens, side) {
-  const cell = kindShown().cells[side === "queries" ? 0 : 1];
-  return [...new Set(tokens.map((token) => floor(token / cell)))];
+  const size = blockOf(state.kind, side);
+  return [...new Set(tokens.map((token) => floor(token / size)))];
 }
 
 /** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
 function weightOfPiece(head, tokens, focus) {
-  const isFrom = state.direction === "from";
-  const name = isFrom ? "keys" : "queries";
-  const { items, of } = head[name];
-  const places = [...new Set(indices(tokens, name).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
-  const cells = places.map((place) => (isFrom ? [focus, place] : [place, focus]));
-  const seen = cells.filter(([row, column]) => head.seen[row * head.columns + column]);
+  const [, side] = sidesShown();
+  const { items, of } = head[side];
+  const places = [...new Set(indices(tokens, side).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
+  const cells = places.map((place) => isFrom() ? [focus, place] : [place, focus]);
+  const seen = cells.filter((cell) => head.isSeen(...cell));
   if (!seen.length) return null;
   const sum = seen.reduce((total, cell) => total + head.weight(...cell), 0);
-  return isFrom ? sum : sum / seen.length;
+  return isFrom() ? sum : sum / seen.length;
 }
 
 function drawText([head]) {
   if (shown.kind !== state.kind) rebuild();
-  const [scale, names] = [scaleOf(head), ["queries", "keys"]];
-  const [chosenSide, shadedSide] = state.direction === "from" ? names : names.reverse();
+  const scale = scaleOf(head);
+  const [chosenSide, shadedSide] = sidesShown();
   const { of } = head[chosenSide];
   const focus = of[focusOf()];
   for (const { piece, tokens, side } of shown.pieces) {
@@ -72,8 +72,9 @@ function reach(piece) {
 
 /** Choose the token, or the word, before or after the one that has the focus. */
 export function stepInText(piece, by) {
-  const pieces = [...piece.parentElement.querySelectorAll("[data-token]")];
-  const turned = getComputedStyle(piece.parentElement).direction === "rtl" ? -by : by;
+  const holder = piece.parentElement;
+  const pieces = every("[data-token]", holder);
+  const turned = getComputedStyle(holder).direction === "rtl" ? -by : by;
   let next = pieces.indexOf(piece) + turned;
   while (pieces[next]?.classList.contains("chosen")) next += turned;
   pieces[next]?.click();
@@ -82,9 +83,10 @@ export function stepInText(piece, by) {
 
 /** Scroll the text, not the page, so that the piece is seen. */
 function reveal(piece) {
-  const [box, holder] = [piece.getBoundingClientRect(), piece.parentElement.getBoundingClientRect()];
-  if (box.top < holder.top) piece.parentElement.scrollTop -= holder.top - box.top + 8;
-  if (box.bottom > holder.bottom) piece.parentElement.scrollTop += box.bottom - holder.bottom + 8;
+  const holder = piece.parentElement;
+  const [inner, outer] = [piece, holder].map(boxOf);
+  if (inner.top < outer.top) holder.scrollTop -= outer.top - inner.top + 8;
+  if (inner.bottom > outer.bottom) holder.scrollTop += inner.bottom - outer.bottom + 8;
 }
 
 function shade(piece, weight, scale) {
@@ -98,15 +100,16 @@ function shade(piece, weight, scale) {
 function under({ target, currentTarget }) {
   const { token } = target.dataset;
   if (token === undefined) return null;
-  const isQuery = shown.isOne ? state.direction === "from" : currentTarget.id === "text";
-  return { name: isQuery ? "query" : "key", index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
+  const isQuery = shown.isOne ? isFrom() : currentTarget.id === "text";
+  return { isQuery, index: indices([Number(token)], isQuery ? "queries" : "keys")[0] };
 }
 
 for (const id of ["text", "other-text"]) {
-  const choose = ({ name, index }) => change({ [name]: index, hover: null, direction: name === "query" ? "from" : "to" });
+  const choose = ({ isQuery, index }) => change(chosenBy(isQuery, index));
   const hover = (token) => {
-    const isFocus = token?.name === (state.direction === "from" ? "query" : "key");
-    change({ hover: isFocus ? { query: state.query, key: state.key, [token.name]: token.index } : null });
+    const { query, key } = state;
+    const isFocus = token?.isQuery === isFrom();
+    change({ hover: isFocus ? { query, key, [token.isQuery ? "query" : "key"]: token.index } : null });
   };
   onPointer(element(id), under, choose, hover);
 }

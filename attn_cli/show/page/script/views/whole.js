@@ -1,25 +1,24 @@
 // The whole rows that were kept of the chosen head: its weight on every key, in full precision.
-import { about, element, fill, floor, isolated, make, on, onClicks, range } from "../page.js";
+import { about, element, fill, floor, isAt, isolated, make, on, onClicks, range } from "../page.js";
 import { inflateExact } from "../entries.js";
 import { change, onChange, state } from "../state.js";
 import { nameCell, numberCell } from "../lists.js";
-import { numberText } from "../numbers.js";
+import { blockOf, numberText } from "../numbers.js";
 import { firstOf, turnAll } from "./row.js";
 
 let wholeShown = "";
 
-const wholeRowsOf = ({ kind, layer, head }) => about.rows.find((one) => one.kind === kind && one.layer === layer && one.head === head);
 const labelsOn = (side) => about.texts[about.kinds[state.kind][side]].labels;
-const blockOf = (position) => floor(position / about.kinds[state.kind].cells[0]);
+const rowOf = (position) => floor(position / blockOf(state.kind, "queries"));
 
 /** The query whose row is shown: the chosen one, else one of the chosen row of the matrix, else the first. */
 function wholeQuery({ queries }) {
-  const here = queries.filter((one) => blockOf(one) === state.query);
+  const here = queries.filter((one) => rowOf(one) === state.query);
   return here.includes(state.whole) ? state.whole : (here[0] ?? queries[0]);
 }
 
 async function drawWhole() {
-  const rows = wholeRowsOf(state);
+  const rows = about.rows.find((one) => one.kind === state.kind && isAt(one, state));
   element("whole").hidden = !rows;
   if (!rows) return;
   const query = wholeQuery(rows);
@@ -42,7 +41,10 @@ function listWhole({ queries, sink }, query, numbers) {
 const wholeLine = (position, label, weight) => make("tr", "", numberCell(`${position}`), nameCell(isolated(label)), numberCell(numberText(weight)));
 
 if (about.rows.length) {
-  on(element("whole-row"), "change", ({ target }) => change({ whole: Number(target.value), query: blockOf(Number(target.value)) }));
+  on(element("whole-row"), "change", ({ target }) => {
+    const whole = Number(target.value);
+    change({ whole, query: rowOf(whole) });
+  });
   onClicks({ "whole-more": turnAll });
   onChange(drawWhole);
 }
