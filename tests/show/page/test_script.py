@@ -76,7 +76,10 @@ def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
         ("a = (b + 1) / c / d[0] / 2; e = '/';", "a=(b+1)/c/d[0]/2;e='/';"),
         ("for (const [a, b] of c) d in e;", "for(let[a,b]of c)d in e;"),
         ("const a = 1;\nlet b;\nconst c = (d) => { const e = 1; f(e); };", "let a=1,b,c=d=>{let e=1;f(e)};"),
-        ("for (let a = 0; a < b; a += 1) { let c = 'const'; d.const = c; }", "for(let a=0;a<b;a+=1){let c='const';d.const=c}"),
+        (
+            "for (let a = 0; a < b; a += 1) { let c = 'const'; d.const = c; }",
+            "for(let a=0;a<b;a+=1){let c='const';d.const=c}",
+        ),
         ("a = b ? 0.5 : c[0].d + 10.25; e = '0.5';", "a=b?.5:c[0].d+10.25;e='0.5';"),
         ("a(true, 'false', b.true, {true: false})", "a(!0,'false',b.true,{true:!1})"),
         ("a\n(b)\nc = {\n  d,\n}\n", "a\n(b)\nc={d}"),
