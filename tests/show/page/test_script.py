@@ -90,7 +90,7 @@ def test_only_what_readers_need_is_left_out(source: str, expected: str) -> None:
 
 
 def test_functions_are_written_as_constants() -> None:
-    source = "async function a({ b }, c = 1) {\n  if (b) {\n  }\n}\n\nfunction d() {\n  a();\n}\nclass E {\n}\n"
+    source = "async function a({ b }, c = 1) {\n  if (b) {\n  }\n}\nfunction d() {\n  a();\n}\nclass E {\n}\n"
     assert for_machines(as_constants(source)) == "let a=async({b},c=1)=>{if(b){}},d=()=>{a()};class E{}"
     assert "function" not in whole_script()
 
