@@ -7,7 +7,7 @@ import pytest
 
 import attn_cli.show.page
 from attn_cli.show.page.compact import for_machines, tokens
-from attn_cli.show.page.script import names_of, whole_script
+from attn_cli.show.page.script import as_constants, names_of, whole_script
 
 FOLDER = Path(attn_cli.show.page.__file__).parent / "script"
 MODULES = sorted(FOLDER.rglob("*.js"))
@@ -87,6 +87,12 @@ def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
 )
 def test_only_what_readers_need_is_left_out(source: str, expected: str) -> None:
     assert for_machines(source) == expected
+
+
+def test_functions_are_written_as_constants() -> None:
+    source = "async function a({ b }, c = 1) {\n  if (b) {\n  }\n}\nfunction d() {\n  a();\n}\nclass E {\n}\n"
+    assert for_machines(as_constants(source)) == "let a=async({b},c=1)=>{if(b){}},d=()=>{a()};class E{}"
+    assert "function" not in whole_script()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.stem))
