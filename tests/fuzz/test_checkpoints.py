@@ -89,7 +89,6 @@ def copied(source: Path, place: Path) -> Path:
 def fuzzed(share: float) -> settings:
     return settings(
         max_examples=max(1, int(EXAMPLES * share)),
-        deadline=None,
         derandomize="ATTN_FUZZ" not in os.environ,
         database=None,
         suppress_health_check=[*HealthCheck],

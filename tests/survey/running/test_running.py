@@ -1,13 +1,14 @@
 """Workers: the same bytes from any number of them, after any interruption."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,40 +130,46 @@ def test_the_files_of_batches_go_when_the_sums_include_them(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced(
-    alone: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = list[int]()
-    plain = ProcessPoolExecutor.submit
+def test_a_worker_that_is_killed_is_replaced(alone: tuple[Any, ...], tmp_path: Path) -> None:
+    killed = list[int]()
 
-    def submit(self: Any, *work: Any) -> Any:
-        future = plain(self, *work)
-        if len(started) < 2:
-            started.append(next(iter(self._processes)))
-            os.kill(started[-1], signal.SIGKILL)
-        return future
+    def given() -> Iterator[Document]:
+        """All documents; meanwhile a worker is killed, when all of them have been started."""
+        for line, document in enumerate(documents()):
+            if line > 150 and not killed:
+                killed.append(wait_for_worker())
+                os.kill(killed[0], signal.SIGKILL)
+            yield document
 
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
-    processes = Processes(2, REQUEST, dict(os.environ))
-    assert fingerprint(surveyed(processes, begun(tmp_path / "partial"))) == alone
-    assert len(started) == 2
+    processes = Processes(1, REQUEST, dict(os.environ))
+    assert fingerprint(surveyed(processes, begun(tmp_path / "partial"), given())) == alone
+    assert len(killed) == 1
+
+
+def wait_for_worker() -> int:
+    """The number of a worker process, when there is one."""
+    while not multiprocessing.active_children():
+        time.sleep(0.05)
+    return int(multiprocessing.active_children()[0].pid or 0)
 
 
 @pytest.mark.slow
-def test_workers_that_end_again_and_again_end_the_survey(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = ProcessPoolExecutor.submit
+def test_workers_that_end_again_and_again_end_the_survey(tmp_path: Path) -> None:
+    is_over = threading.Event()
 
-    def submit(self: Any, *work: Any) -> Any:
-        future = plain(self, *work)
-        for process in list(self._processes):
-            os.kill(process, signal.SIGKILL)
-        return future
+    def kill() -> None:
+        while not is_over.wait(0.2):
+            for child in multiprocessing.active_children():
+                child.kill()
 
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
-    with pytest.raises(AttnError) as raised:
-        surveyed(Processes(1, REQUEST, dict(os.environ)), begun(tmp_path / "partial"))
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(AttnError) as raised:
+            surveyed(Processes(1, REQUEST, dict(os.environ)), begun(tmp_path / "partial"))
+    finally:
+        is_over.set()
+        killer.join()
     assert raised.value.problem == "a worker process ended 3 times at the same documents"
     assert raised.value.hint == "fewer --workers if memory is short; --resume goes on"
 
