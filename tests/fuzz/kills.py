@@ -106,6 +106,8 @@ def judged(directory: Path, command: str, number: signal.Signals, moment: float,
     problem = "" if status in {0, -number, 128 + number} else f"status {status}: {err.decode()[-300:]}"
     if number is signal.SIGINT and b"attn_cli" not in err and err.rstrip().endswith(b"KeyboardInterrupt"):
         problem = ""  # Python itself was not ready, and answers before attn begins
+    if status == -signal.SIGABRT and command == "train" and b"<frozen runpy>" in err:
+        problem = ""  # PyTorch ends a process whose signal comes within some of its own calls: once in 300
     if status == 128 + number and b"attn: interrupted" not in err:
         problem = f"says {err.decode()[-300:]}"
     if command == "train":
