@@ -79,6 +79,8 @@ def test_effects_below_and_above_zero_have_different_colours(chromium: Any, writ
     assert colours["+"][2] > colours["+"][0]  # blue
     assert colours["-"][0] > colours["-"][2]  # orange
     assert "what the head adds to the logit of" in page.text("map-about")
+    largest = max(map(abs, values))
+    assert f": -{largest:.3g} to {largest:.3g} in logits" in page.text("map-about")
 
 
 def _pixel(page: OpenPage, index: int) -> list[int]:

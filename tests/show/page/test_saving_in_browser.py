@@ -104,7 +104,7 @@ def test_the_list_of_heads_is_said_to_be_no_picture(page: OpenPage) -> None:
     page.run("document.getElementById('save-part').value = 'heads'")
     page.run("document.getElementById('save').open = true")
     page.tab.click("#save-svg")
-    assert page.text("done").startswith("Not saved: the list of heads is no picture")
+    assert page.text("done").startswith("Not saved: the list is no picture")
     assert page.said == []
 
 

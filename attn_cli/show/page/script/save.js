@@ -29,7 +29,7 @@ async function asPng() {
 const canBeDrawn = () => every("canvas", part()).some((canvas) => canvas.checkVisibility());
 
 async function save(suffix, type, contentOf) {
-  if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list of heads is no picture, the map and the scatter are");
+  if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list is no picture; map and scatter are");
   const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);

@@ -23,7 +23,7 @@ const sizeOfHead = () =>
 function drawMap() {
   tell();
   if (state.overview !== "map") return;
-  write("map-about", state.metric === THUMBNAILS ? "the matrix of each head" : describe(state.metric));
+  write("map-about", state.metric === THUMBNAILS ? "each head's matrix" : describe(state.metric));
   const [{ layers, heads }, size] = [kindShown(), sizeOfHead()];
   const context = sharpen(mapCanvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
   const { ink, accent, masked } = tones(mapCanvas);
@@ -167,9 +167,9 @@ function aboutHead(place) {
 export const tell = (place) => write("map-says", aboutHead(place ?? state).join(" · "));
 
 function describe(metric) {
-  const { low, high, isLog } = scaleOfMetric(metric);
+  const { low, high, isLog, isSigned } = scaleOfMetric(metric);
   const [meaning, unit] = about.metrics[metric];
-  return `${meaning}: ${short(low)} to ${short(high)}${unit === "0 to 1" ? "" : ` ${unit}`}${isLog ? ", logarithmic" : ""}`;
+  return `${meaning}: ${short(isSigned ? -high : low)} to ${short(high)}${unit === "0 to 1" ? "" : ` ${unit}`}${isLog ? ", logarithmic" : ""}`;
 }
 
 function headUnder({ target }) {
