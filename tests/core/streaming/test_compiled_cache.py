@@ -48,13 +48,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return directory, printed
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04garbage", b"cnumba\nnothing\n."])
-def test_a_damaged_cache_is_compiled_anew(content: bytes, cache: tuple[Path, str]) -> None:
+def test_a_damaged_cache_is_compiled_anew(cache: tuple[Path, str]) -> None:
     directory, expected = cache
     files = [path for path in directory.rglob("*") if path.suffix in {".nbi", ".nbc"}]
     assert files
     for path in files:
-        path.write_bytes(content)
+        path.write_bytes(b"\x80\x04garbage")
     assert measured(NUMBA_CACHE_DIR=str(directory)) == expected
 
 
