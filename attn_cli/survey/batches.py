@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 from attn_cli.survey.records import Batch, Document, Unread
 
-_MOST_DOCUMENTS = 64
-_MOST_CHARACTERS = 1 << 16
+_MOST_DOCUMENTS = 16  # so that the workers end together
+_MOST_CHARACTERS = 1 << 14
 
 
 def batches_of(documents: Iterable[Document | Unread]) -> Iterator[Batch]:
-    """The documents in their order, at most 64 in a batch, and no more after 65,536 characters."""
+    """The documents in their order, at most 16 in a batch, and no more after 16,384 characters."""
     first, kept, characters = 0, list[Document | Unread](), 0
     for document in documents:
         kept.append(document)
