@@ -18,7 +18,7 @@ from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.show.writers import PICTURES, SURVEYS, Results, either
+from attn_cli.show.writers import PICTURES, SURVEYS, Results
 from attn_cli.vocabulary import Metric
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
     metrics = _metrics(asked, layout)
     chosen = asked.documents
     manifest = manifest_of(
-        asked.request, source.card, files.paths, chosen.field, chosen.per, asked.summary.examples
+        asked.request, source, files.paths, chosen.field, chosen.per, asked.summary.examples
     )
     beside = kept_beside(
         world,
@@ -296,8 +296,7 @@ def _check_written(each: Path | None, targets: Mapping[Path, str], *, force: boo
         parquet_library()
     if each is None:
         return
-    if each in targets:
-        raise UsageError(f"the file is named twice: {each}", f"--each another{either(_EACH[:1])}")
+    files.check_distinct([*targets, each])
     suffix = files.suffix_of(each, _EACH)
     files.check_writable(each, force=force)
     if suffix == ".parquet":

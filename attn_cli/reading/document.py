@@ -18,13 +18,7 @@ def describe_reading(reading: Reading) -> dict[str, object]:
     """The model, the library and device, the text and its tokens, named as in the schema."""
     source, request = reading.source, reading.request
     return {
-        "schema": 1,
-        "attn": __version__,
-        "model": asdict(source.card) | origin_of(source.weight_paths).fields(),
-        "engine": source.engine,
-        "library": source.backend.name,
-        "device": source.backend.device,
-        "dtype": source.backend.dtype.value,
+        **describe_source(source),
         "text": request.text,
         "pair": request.pair,
         **({} if request.chat is None else {"chat": request.chat.messages}),
@@ -32,6 +26,24 @@ def describe_reading(reading: Reading) -> dict[str, object]:
         **_target(reading),
         **_generation(reading),
         **_words(reading),
+    }
+
+
+def describe_source(source: Source) -> dict[str, object]:
+    """The model with its weights, and what computes, named as in the schema."""
+    run = how_it_runs(source)
+    return {"schema": 1, **run, "model": asdict(source.card) | origin_of(source.weight_paths).fields()}
+
+
+def how_it_runs(source: Source) -> dict[str, object]:
+    """The same, without what may have to be read of the weights."""
+    return {
+        "attn": __version__,
+        "model": asdict(source.card),
+        "engine": source.engine,
+        "library": source.backend.name,
+        "device": source.backend.device,
+        "dtype": source.backend.dtype.value,
     }
 
 

@@ -45,17 +45,22 @@ def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> di
         UsageError: a suffix is missing or unknown, or a file is named twice.
         AttnError: a file cannot be written.
     """
-    suffixes: dict[Path, str] = {}
+    named = list(paths)
+    check_distinct(named)
+    suffixes = {path: suffix_of(path, known) for path in named}
+    for path in suffixes:
+        check_writable(path, force=force)
+    return suffixes
+
+
+def check_distinct(paths: Iterable[Path]) -> None:
+    """Raise `UsageError` if two names are of the same file."""
     places: dict[object, Path] = {}
     for path in paths:
         for place in _places(path):
             first = places.setdefault(place, path)
             if first is not path:
                 raise _named_twice(first, path)
-        suffixes[path] = suffix_of(path, known)
-    for path in suffixes:
-        check_writable(path, force=force)
-    return suffixes
 
 
 def _named_twice(first: Path, path: Path) -> UsageError:

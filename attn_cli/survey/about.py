@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from attn_cli import __version__
 from attn_cli.models.source import Source
+from attn_cli.reading.document import describe_source
 from attn_cli.survey.records import Layout, SurveyRequest
 from attn_cli.survey.results import metric_rows
 from attn_cli.survey.running.run import Surveyed
@@ -26,15 +26,8 @@ def about(
     surveyed: Surveyed,
 ) -> dict[str, Any]:
     """The fields of the JSON object, but for its rows and patterns."""
-    backend = source.backend
     return {
-        "schema": 1,
-        "attn": __version__,
-        "model": asdict(source.card),
-        "engine": source.engine,
-        "library": backend.name,
-        "device": backend.device,
-        "dtype": backend.dtype.value,
+        **describe_source(source),
         "text": "",
         "pair": None,
         "tokens": [],

@@ -144,4 +144,4 @@ def pattern_rows(totals: Totals) -> Iterator[tuple[PatternRow, ShownPattern]]:
         yield PatternRow(layout.kind, *place, pattern, share, *one.interval, one.share, one.documents), one
 
 
-_NOTHING: Any = Summary(None, None, None, None, 0, 0)  # type: ignore[arg-type]
+_NOTHING = Summary(None, None, None, None, 0, 0)

@@ -26,7 +26,7 @@ _ARRAYS = (
 class Summary:
     """A number over all documents that have it, with its 95 % interval."""
 
-    mean: float
+    mean: float | None  # None: no document has it
     deviation: float | None  # with n - 1; None: one document
     low: float | None
     high: float | None

@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import math
+import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +321,34 @@ def test_other_options_are_no_survey_to_go_on_with(tmp_path: Path) -> None:
     answer = attn("survey", texts, "-o", out, "--resume", "--window", "8", "--workers", "1")
     assert f"{out}.partial is of another survey: options was " in answer.err
     assert answer.status == 2
+
+
+def test_other_weights_are_no_survey_to_go_on_with(twins: Path, tmp_path: Path) -> None:
+    model, texts, out = tmp_path / "model", tmp_path / "texts.txt", tmp_path / "found.json"
+    shutil.copytree(twins / "gpt2", model)
+    texts.write_bytes(b"the cat sat\ncaf\xe9")
+    attn("survey", texts, "-m", model, "-o", out, "--strict", "--workers", "1")
+    os.utime(model / "model.safetensors", (0, 0))
+    status, problem, hint = refused(attn("survey", texts, "-m", model, "-o", out, "--resume"))
+    assert status == 2
+    assert problem.startswith(f"{out}.partial is of another survey: weights was [[")
+    assert hint == "the options and files of before, or --force to start anew"
+
+
+def test_the_results_say_with_which_weights_they_were_made(twins: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the cat sat\n")
+    model = attn("survey", texts, "-m", twins / "gpt2", "--workers", "1", "--json").document["model"]
+    weights = (twins / "gpt2" / "model.safetensors").read_bytes()
+    assert (model["checksum"], model["revision"]) == (sha256(weights).hexdigest(), None)
+
+
+def test_the_numbers_of_documents_and_the_results_are_two_files(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("the cat sat\n")
+    (tmp_path / "link.csv").symlink_to("found.csv")
+    out, each = tmp_path / "found.csv", tmp_path / "link.csv"
+    status, problem, _ = refused(attn("survey", tmp_path / "texts.txt", "-o", out, "--each", each))
+    assert (status, problem) == (2, f"the file is named twice: {out} and {each}")
 
 
 def test_a_library_that_is_missing_is_named_before_anything_is_measured(

@@ -38,7 +38,7 @@ def origin_of(paths: Sequence[Path], most: int | None = QUICK) -> Origin:
     """
     if not paths:
         return Origin(None, None)
-    return Origin(_revision(paths[0]), checksum_of(_files(paths), most))
+    return Origin(_revision(paths[0]), checksum_of(weight_files_of(paths), most))
 
 
 def _revision(path: Path) -> str | None:
@@ -90,7 +90,7 @@ def _sha256(file: Path, _size: int, _changed: int) -> str:
         return file_digest(content, "sha256").hexdigest()
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def weight_files_of(paths: Sequence[Path]) -> list[Path]:
     """The files that hold the weights, and those of adapters in the other directories."""
     first, *others = paths
     return [*_of_model(first), *(file for path in others for file in _of_adapter(path))]

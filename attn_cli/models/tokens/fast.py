@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.hazards import check_growth, has_odd_parts
+from attn_cli.models.tokens.guards.hazards import check_growth, has_odd_parts
 from attn_cli.models.tokens.token import Token, decode_byte_name
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FastTokenizer:
 
     def _try(self, text: str, pair: str | None) -> None:
         """Raise `AttnError` if its regular expressions do not come to an end with these texts."""
-        from attn_cli.models.tokens.trial import try_tokenizer  # few tokenizers need it
+        from attn_cli.models.tokens.guards.trial import try_tokenizer  # few tokenizers need it
 
         texts = (text,) if pair is None else (text, pair)
         try_tokenizer(self._inner.to_str(), texts, "the tokenizer")

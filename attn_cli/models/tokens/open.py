@@ -9,7 +9,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
-from attn_cli.models.tokens.hazards import has_odd_patterns
+from attn_cli.models.tokens.guards.hazards import has_odd_patterns
 from attn_cli.models.tokens.token import Tokenizer
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
 
     content = _bytes(path)
     if has_odd_patterns(content):
-        from attn_cli.models.tokens.trial import PROBES, try_tokenizer  # few tokenizers need it
+        from attn_cli.models.tokens.guards.trial import PROBES, try_tokenizer  # few tokenizers need it
 
         try_tokenizer(content.decode("utf-8", "replace"), PROBES, f"the tokenizer {path}")
     try:

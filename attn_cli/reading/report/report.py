@@ -1,17 +1,16 @@
 """A text with all of its attention for a page: every kind that the model has, and the head to begin with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
-from attn_cli import __version__
 from attn_cli.analysis.head_filter import parse_head_filter
 from attn_cli.answers.report import Report, ReportedEffects, ReportedKind, ReportText, ReportWord
 from attn_cli.core.hiding import Hiding
 from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.default_head import best_label
-from attn_cli.reading.document import weights_origin
+from attn_cli.reading.document import how_it_runs, weights_origin
 from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
@@ -118,14 +117,8 @@ def _report(
 
 def _how_it_ran(reading: Reading) -> dict[str, object]:
     """What the JSON object says of the model and of how it ran."""
-    source = reading.source
     return {
-        "attn": __version__,
-        "model": asdict(source.card),
-        "engine": source.engine,
-        "library": source.backend.name,
-        "device": source.backend.device,
-        "dtype": source.backend.dtype.value,
+        **how_it_runs(reading.source),
         "text": reading.request.text,
         "pair": reading.request.pair,
         "target": reading.request.target,

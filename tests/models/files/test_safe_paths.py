@@ -39,7 +39,7 @@ ARITHMETIC = {
     "models/bridge/judge.py",
     "models/files/adapter.py",
     "models/files/lora.py",
-    "models/tokens/hazards.py",
+    "models/tokens/guards/hazards.py",
     "training/loop.py",
     "training/measure.py",
     "training/network.py",

@@ -13,7 +13,6 @@ import textwrap  # noqa: F401
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from time import process_time
 from typing import Any, NoReturn, TypeAlias
 
 import jinja2.constants
@@ -24,6 +23,8 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
+
+from attn_cli.models.tokens.guards.limits import limit_process
 
 _Message: TypeAlias = Mapping[str, Any]
 
@@ -50,7 +51,8 @@ _FINAL = (TemplateSyntaxError, SecurityError, MemoryError, TooLongError)
 def main() -> None:
     """Answer one question on standard input with one JSON object on standard output."""
     asked = json.load(sys.stdin)
-    _limit(asked["seconds"], asked["memory"])
+    _now("%c")  # reads the time zone, which no process without files can
+    limit_process(asked["seconds"], asked["memory"], opens_files=False)
     json.dump(answer(asked), sys.stdout)
 
 
@@ -217,24 +219,3 @@ def _to_json(
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )
-
-
-def _limit(seconds: int, memory: int) -> None:
-    """Limit time and memory, and allow neither files nor processes; Windows has no such limits."""
-    try:
-        import resource
-    except ImportError:
-        return
-    _now("%c")  # reads the time zone
-    limits = {
-        resource.RLIMIT_CPU: int(process_time()) + seconds,
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_NOFILE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in limits.items():
-        _, hard = resource.getrlimit(kind)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with suppress(ValueError, OSError):  # macOS does not limit the address space
-            resource.setrlimit(kind, (least, hard))

@@ -8,13 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from signal import Signals
 from typing import Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.hazards import HINT
+from attn_cli.models.tokens.guards.hazards import HINT
+from attn_cli.models.tokens.guards.limits import limit_process
 
 SECONDS = 3
 """Processor time for a text, and the same again for each megabyte."""
@@ -24,7 +24,7 @@ _MEMORY = 2 * 10**9  # bytes
 _PATIENCE = 60  # seconds, on a busy machine or on Windows
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
-    "from attn_cli.models.tokens.trial import main; main()"
+    "from attn_cli.models.tokens.guards.trial import main; main()"
 )
 
 
@@ -42,7 +42,7 @@ def try_tokenizer(content: str, texts: tuple[str, ...], subject: str) -> None:
 
 def _outcome(asked: dict[str, Any]) -> str:
     """What went wrong in the process; empty if nothing did."""
-    places = [*sys.path, str(Path(__file__).parents[3])]
+    places = [*sys.path, str(Path(__file__).parents[4])]
     try:
         done = subprocess.run(  # noqa: S603  this interpreter, with a program of ours
             [sys.executable, "-I", "-S", "-c", _START],
@@ -74,7 +74,7 @@ def main() -> None:
     import tokenizers  # before files can no longer be opened
 
     asked = json.load(sys.stdin)
-    _limit(asked["seconds"])
+    limit_process(asked["seconds"] + 1, _MEMORY, opens_files=True)
     problem = ""
     try:
         inner = tokenizers.Tokenizer.from_str(asked["content"])
@@ -87,24 +87,3 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001  a panic of Rust is no Exception
         problem = " ".join(str(error).split())[:200]
     sys.stdout.write(json.dumps(problem))
-
-
-def _limit(seconds: int) -> None:
-    """Limit time and memory; Windows has no such limits."""
-    try:
-        import resource
-    except ImportError:
-        return
-    import time
-
-    limits = {
-        resource.RLIMIT_CPU: int(time.process_time()) + seconds + 1,
-        resource.RLIMIT_AS: _MEMORY,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in limits.items():
-        _, hard = resource.getrlimit(kind)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with suppress(ValueError, OSError):  # macOS does not limit the address space
-            resource.setrlimit(kind, (least, hard))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.hazards import MOST_GROWTH, is_odd
+from attn_cli.models.tokens.guards.hazards import MOST_GROWTH, is_odd
 from attn_cli.models.tokens.open import open_tokenizer_file
 from tests.support.worlds import attn
 

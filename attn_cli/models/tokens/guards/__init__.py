@@ -1,0 +1,1 @@
+"""What may a tokenizer or a template do? They are programs that come with a checkpoint."""
