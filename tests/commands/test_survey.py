@@ -323,6 +323,15 @@ def test_other_options_are_no_survey_to_go_on_with(tmp_path: Path) -> None:
     assert answer.status == 2
 
 
+def test_in_a_narrow_terminal_no_number_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    line = ("survey", tmp_path / "texts.txt", "--workers", "1", "--top", "1")
+    shown = attn_in_terminal(*line, COLUMNS="40", NO_COLOR="1").out
+    assert "no room for 95 % interval, weight," in shown
+    _, _, table = shown.partition("pattern ")
+    assert "…" not in table.partition("no room")[0]
+
+
 def test_other_weights_are_no_survey_to_go_on_with(twins: Path, tmp_path: Path) -> None:
     model, texts, out = tmp_path / "model", tmp_path / "texts.txt", tmp_path / "found.json"
     shutil.copytree(twins / "gpt2", model)

@@ -98,7 +98,9 @@ def show_clearest(world: World, result: "SurveyResult", top: int, digits: int) -
         return
     names = ["pattern", "head", "share of\ndocuments", "95 %\ninterval", "weight", "documents"]
     world.say("")
-    world.screen.print(TextTable(names, [_cells(row, digits) for row in rows], right=(2, 3, 4, 5)))
+    cells = [_cells(row, digits) for row in rows]
+    rest = "widen the window, or use --json"
+    world.screen.print(TextTable(names, cells, right=(2, 3, 4, 5), rest=rest, kept=2))
 
 
 def _clearest(result: "SurveyResult", pattern: Pattern, top: int) -> "list[PatternRow]":

@@ -53,7 +53,8 @@ class TextTable(View):
         for row in rows:
             yield from self._lines_of([row[n] for n in shown], widths, right, Style.null(), sheet)
         if len(shown) < len(names):
-            left_out = [name.replace("\n", "") for n, name in enumerate(self._names) if n not in shown]
+            lines = (name.replace("-\n", "-") for n, name in enumerate(self._names) if n not in shown)
+            left_out = [line.replace("\n", " ") for line in lines]
             yield from note(f"no room for {', '.join(left_out)}: {self._rest}", sheet)
 
     def _shown(self, widths: Sequence[int], sheet: Sheet) -> list[int]:
