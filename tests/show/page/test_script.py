@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import attn_cli.show.page
-from attn_cli.show.page.compact import for_machines, tokens
+from attn_cli.show.page.compact import for_machines, parts
 from attn_cli.show.page.script import as_constants, names_of, whole_script
 
 FOLDER = Path(attn_cli.show.page.__file__).parent / "script"
@@ -52,11 +52,13 @@ def test_no_import_and_no_export_is_left() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.stem))
-def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
+def test_the_parts_of_a_module_are_the_whole_module(module: Path) -> None:
     source = module.read_text("utf-8")
-    gaps = "".join(gap for gap, _ in tokens(source))
-    assert re.sub(r"\s|//.*|/\*[\s\S]*?\*/", "", gaps) == ""
-    assert source.startswith("".join(gap + token for gap, token in tokens(source)))
+    found = list(parts(source))
+    assert "".join(part for _, part in found) == source
+    assert {kind for kind, _ in found} == {"comment", "text", "code"}
+    assert all(part.startswith(("//", "/*")) for kind, part in found if kind == "comment")
+    assert re.findall(r"//|/\*|[\"'`]", "".join(part for kind, part in found if kind == "code")) == []
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,8 @@ def test_nothing_but_gaps_lies_between_tokens(module: Path) -> None:
         ("f(async (a) => {}, '(b)=>c;', (a, b) => a)", "f(async(a)=>{},'(b)=>c;',(a,b)=>a)"),
         ("function a() { if (b) c(); else d(); } e();", "function a(){if(b)c();else d()}e();"),
         ("a = b - -c + +d - ++e;", "a=b- -c+ +d-++e;"),
+        ("a = b + /* c */ +d; e = `f`\n`g`", "a=b+ +d;e=`f`\n`g`"),
+        ("a = `${b}` \n+ c; return `d${[1, 2]}${e}` in f", "a=`${b}`\n+c;return`d${[1,2]}${e}`in f"),
         ('say("a, b // c", x);', 'say("a, b // c",x);'),
         ("return `a, ${b + c} d` + 'e, f';", "return`a, ${b+c} d`+'e, f';"),
         ("a = `b, ${c ? `d, ${e + {f: 1}.f} // ` : 1} }`;", "a=`b, ${c?`d, ${e+{f:1}.f} // `:1} }`;"),
