@@ -138,12 +138,10 @@ class _Columns:
 
     def fill(self, heads: slice, text: MeasuredText) -> None:
         """Add the heads of one layer."""
-        size = heads.stop - heads.start
         for index, metric in enumerate(self._layout.metrics):
             if metric in text.metrics.values:
-                totals, rows = (np.broadcast_to(each, size) for each in text.sums(metric))
-                counts = rows > 0
-                np.divide(totals, rows, out=self.values[index, heads], where=counts)
+                totals, rows = text.sums(metric)
+                np.divide(totals, rows, out=self.values[index, heads], where=rows > 0)
                 self.rows[index, heads] = rows
         if self._layout.patterns:
             self._fill_patterns(heads, text)

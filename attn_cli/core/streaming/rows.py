@@ -1,18 +1,20 @@
-"""One head in a block of query rows: the softmax chunk by chunk, then every metric of each row.
+"""Some heads in a block of query rows: the softmax chunk by chunk, then every metric of each row.
 
 The chunks of a row are combined by their largest logits (Dao et al. 2022, arXiv:2205.14135, section 3.1).
 Numbers of a chunk are in the dtype of the operands, at least float32; what a row sums up of them, in float64.
-R rows, W columns of a block, C columns of a chunk, N chunks.
+In a long text heads are measured one by one; in a short one several at once, their rows below one another,
+because an operation on a few rows costs little more than its call. R rows: those of the block, once for each
+of these heads. W columns of a block, C columns of a chunk, N chunks.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, Integers, device_of, namespace, widest_float
-from attn_cli.core.streaming.blocks import Block, Chunk, make_block
+from attn_cli.core.streaming.blocks import Block, Chunk, make_block, positions_in
 from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, WeightedSum, WeightOnPairs
 from attn_cli.core.streaming.kernels import LOWEST
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
@@ -21,6 +23,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Pool
 
 _SUMMED_AT_ONCE = 16  # rows: so many weights are added up in float32, and their sums in float64
+_TOGETHER = 1 << 17  # numbers of the heads that are measured at once: 0.5 MB, which stay in the cache
 
 
 class Buffers(NamedTuple):
@@ -34,7 +37,16 @@ class Buffers(NamedTuple):
         """Buffers for the largest block."""
         xp, like, layout = namespace(layer.queries), layer.queries, layer.layout
         sizes = (layout.rows * min(layout.chunk, layout.padded), layout.rows * layout.padded)
-        return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
+        together = min(_TOGETHER, layer.operands.heads * sizes[1])
+        return cls(
+            *(xp.empty(max(size, together), dtype=like.dtype, device=device_of(like)) for size in sizes)
+        )
+
+
+def heads_at_once(heads: int, block: Block) -> int:
+    """How many heads are measured at once: as many as fit into the cache, and divide them evenly."""
+    most = _TOGETHER // (len(block.rows) * block.width) if len(block.chunks) == 1 else 1
+    return max(count for count in range(1, max(1, min(heads, most)) + 1) if heads % count == 0)
 
 
 class BlockSum(NamedTuple):
@@ -45,14 +57,14 @@ class BlockSum(NamedTuple):
     is_mean: bool
 
     @classmethod
-    def of(cls, formula: WeightedSum, layer: MeasuredLayer, block: Block) -> "BlockSum":
-        """Compute it once for all heads."""
+    def of(cls, formula: WeightedSum, layer: MeasuredLayer, block: Block, heads: int) -> "BlockSum":
+        """Compute it once for all heads, of which so many are measured at once."""
         like = layer.queries
         chunks = [
             formula.coefficients(layer.tokens, block.rows, range(chunk.start, chunk.stop), like)
             for chunk in block.chunks
         ]
-        columns = tuple(None if chunk is None else chunk.columns for chunk in chunks)
+        columns = tuple(None if chunk is None else _of_heads(chunk.columns, heads) for chunk in chunks)
         slopes = [0 if chunk is None else chunk.slope for chunk in chunks]
         exact = namespace(like).asarray(slopes, dtype=widest_float(like), device=device_of(like))
         return cls(columns, exact if any(slopes) else None, formula.is_mean)
@@ -65,24 +77,38 @@ class BlockPairs(NamedTuple):
     places: Array  # (P,) indices into the buffer of weights
 
     @classmethod
-    def of(cls, formula: WeightOnPairs, layer: MeasuredLayer, block: Block) -> "BlockPairs":
+    def of(cls, formula: WeightOnPairs, layer: MeasuredLayer, block: Block, heads: int) -> "BlockPairs":
         """Compute them once for all heads; keys outside the block are left out."""
         rows, keys = formula.pairs(layer.tokens, block.rows)
         is_here = (keys >= block.first) & (keys < block.stop)
         rows, keys = rows[is_here], keys[is_here]
-        return cls(*(_as_index(places, layer.queries) for places in (rows, block.flat(rows, keys))))
+        count = len(block.rows)
+        return cls(
+            _as_index(rows, heads, count, layer.queries),
+            _as_index(block.flat(rows, keys), heads, count * block.width, layer.queries),
+        )
 
 
-def _as_index(places: Integers, like: Array) -> Array:
-    return namespace(like).asarray(places, device=device_of(like))
+def _as_index(places: Integers, heads: int, step: int, like: Array) -> Array:
+    """(heads · P,) the places of one head (P,), and those of the others, each `step` further on."""
+    of_heads = np.add.outer(step * np.arange(heads), places).ravel()
+    return namespace(like).asarray(of_heads, device=device_of(like))
+
+
+def _of_heads(numbers: Array | None, heads: int) -> Array | None:
+    """Numbers of the rows of a block once for each head, as (R, C); those of columns alone stay (C,)."""
+    if numbers is None or numbers.ndim == 1 or heads == 1:
+        return numbers
+    return namespace(numbers).concat([numbers] * heads)
 
 
 class SharedRows(NamedTuple):
     """What all heads share in a block."""
 
     logits: Logits
-    all_see: bool  # whether every row may look at a key
-    offsets: Array  # (R,) 0, 1, 2, ... in float64
+    heads: int  # that are measured at once
+    looks: Array | None  # (R,) whether each row may look at a key; None: all may
+    offsets: Array  # (R,) 0, 1, 2, ... of each head in float64
     cells: Array  # (n, W / columns of a cell) 1 / number of weights in each cell of the picture
     of_softmax: Mapping[Metric, SoftmaxFormula]
     sums: Mapping[Metric, BlockSum]
@@ -92,16 +118,18 @@ class SharedRows(NamedTuple):
     def of(cls, layer: MeasuredLayer, block: Block) -> "SharedRows":
         """Compute it once for a block."""
         xp, like, logits = namespace(layer.queries), layer.queries, Logits.of(layer, block)
+        heads, looks = heads_at_once(layer.operands.heads, block), logits.visible_keys > 0
         cells = np.multiply.outer(*layer.layout.shares(block.rows, block.columns))
         sums, pairs = layer.formulas(WeightedSum), layer.formulas(WeightOnPairs)
         return cls(
             logits=logits,
-            all_see=bool(xp.all(logits.visible_keys > 0)),
-            offsets=xp.arange(len(block.rows), dtype=widest_float(like), device=device_of(like)),
+            heads=heads,
+            looks=None if bool(xp.all(looks)) else xp.concat([looks] * heads),
+            offsets=xp.concat([positions_in(range(len(block.rows)), like, widest_float(like))] * heads),
             cells=xp.asarray(cells, dtype=like.dtype, device=device_of(like)),
             of_softmax=layer.formulas(SoftmaxFormula),
-            sums={metric: BlockSum.of(formula, layer, block) for metric, formula in sums.items()},
-            pairs={metric: BlockPairs.of(formula, layer, block) for metric, formula in pairs.items()},
+            sums={metric: BlockSum.of(formula, layer, block, heads) for metric, formula in sums.items()},
+            pairs={metric: BlockPairs.of(formula, layer, block, heads) for metric, formula in pairs.items()},
         )
 
     @property
@@ -172,16 +200,21 @@ class JoinedChunks(NamedTuple):
 
 @record(frozen=True, slots=True, eq=False)
 class _HeadRows:
-    """One head in one block; after `measure` its weights are in the buffer."""
+    """Some heads in one block; after `measure` their weights are in the buffer."""
 
     layer: MeasuredLayer
     block: Block
     shared: SharedRows
     buffers: Buffers
-    head: int
+    first: int  # of the heads
 
-    def measure(self) -> tuple[Array, dict[Metric, Array], ColumnSums | None]:
-        """The logsumexp (R,) and every metric (R,) of the rows, and the sums over columns."""
+    @property
+    def heads(self) -> range:
+        """The heads whose rows are below one another."""
+        return range(self.first, self.first + self.shared.heads)
+
+    def measure(self) -> tuple[Array, dict[Metric, Array], list[ColumnSums]]:
+        """The logsumexp (R,) and every metric (R,) of the rows, and the sums over columns of each head."""
         chunks = [self._raised(chunk) for chunk in self.block.chunks]
         joined = self._joined(chunks)
         values: dict[Metric, Array] = {}
@@ -194,8 +227,9 @@ class _HeadRows:
     def _raised(self, chunk: Chunk) -> RaisedChunk:
         """Write the powers of the chunk into the buffer."""
         kernels = self.layer.kernels
-        logits = self._view(self.buffers.scores, 0, chunk.width)
-        self.shared.logits.put(self.head, chunk, logits)
+        logits, count = self._view(self.buffers.scores, 0, chunk.width), len(self.block.rows)
+        for place, head in enumerate(self.heads):
+            self.shared.logits.put(head, chunk, logits[place * count : (place + 1) * count])
         peak, powers = kernels.maxima(logits), self._weights(chunk)
         total = kernels.raise_powers(logits, peak, powers)
         product = kernels.dots(powers, logits, logits) if self.shared.needs_mean_logit else None
@@ -205,7 +239,7 @@ class _HeadRows:
         sink = None if self._sink is None else self._widened(self._sink)
         peaks, totals = ([getattr(chunk, name) for chunk in chunks] for name in ("peak", "total"))
         joined = JoinedChunks.of(self._stacked(peaks), self._stacked(totals), sink)
-        return joined if self.shared.all_see else joined.where(self._looks, sink)
+        return joined if self.shared.looks is None else joined.where(self.shared.looks, sink)
 
     def _softmax_rows(self, joined: JoinedChunks, chunks: Sequence[RaisedChunk]) -> SoftmaxRows:
         xp, mean = namespace(joined.end), None
@@ -229,18 +263,20 @@ class _HeadRows:
 
     @property
     def _sink(self) -> Array | None:
-        """(R,) the logit of the head's sink in each row; None without a sink."""
-        sink, rows = self.layer.sink, self.block.rows
-        return None if sink is None else sink[self.head, rows.start : rows.stop]
+        """(R,) the logit of a head's sink in each row; None without a sink."""
+        sink, rows, heads = self.layer.sink, self.block.rows, self.heads
+        if sink is None:
+            return None
+        return namespace(sink).reshape(sink[heads.start : heads.stop, rows.start : rows.stop], (-1,))
 
-    def _weighted(self, joined: JoinedChunks) -> tuple[dict[Metric, Array], ColumnSums | None]:
+    def _weighted(self, joined: JoinedChunks) -> tuple[dict[Metric, Array], list[ColumnSums]]:
         """Make weights of the chunks' powers, and compute the weighted sums.
 
         This is done chunk by chunk, while each is in the cache.
         """
         xp, shared = namespace(joined.shares), self.shared
         factors = xp.astype(joined.factors, self.layer.queries.dtype, copy=False)
-        columns, largest = list[Array](), list[Array]()
+        columns, largest = [list[Array]() for _ in self.heads], [list[Array]() for _ in self.heads]
         totals = {metric: xp.zeros_like(shared.offsets) for metric in shared.sums}
         for index, chunk in enumerate(self.block.chunks):
             weights = self._weights(chunk)
@@ -249,16 +285,23 @@ class _HeadRows:
                 coefficients = summed.columns[index]
                 if coefficients is not None:
                     totals[metric] += self._dots(weights, coefficients)
-            if self.layer.sums_columns:
-                columns.append(self._summed(weights))
-            if self.layer.pool is Pool.MAX:
-                largest.append(self._largest(weights))
+            for place, of_head in enumerate(self._by_head(weights) if self.layer.sums_columns else ()):
+                columns[place].append(self._summed(of_head))
+                if self.layer.pool is Pool.MAX:
+                    largest[place].append(self._largest(of_head))
         for metric, summed in shared.sums.items():
             if summed.slopes is not None:
                 totals[metric] += shared.offsets * xp.matmul(summed.slopes, joined.shares)
             if summed.is_mean and self.layer.sink is not None:
                 totals[metric] = _per_weight(totals[metric], xp.sum(joined.shares, axis=0))
-        return totals, self._columns(columns, largest) if columns else None
+        if not self.layer.sums_columns:
+            return totals, []
+        return totals, [self._columns(*of_head) for of_head in zip(columns, largest, strict=True)]
+
+    def _by_head(self, weights: Array) -> Iterator[Array]:
+        """The rows of each head in turn."""
+        count = len(self.block.rows)
+        return (weights[start : start + count] for start in range(0, len(weights), count))
 
     def _dots(self, weights: Array, coefficients: Array) -> Array:
         """(R,) the sums of the weights (R, C) times the coefficients (C,) or (R, C)."""
@@ -269,7 +312,7 @@ class _HeadRows:
 
     def _on_pairs(self) -> dict[Metric, Array]:
         """(R,) the weight on the pairs, for each metric that is a sum over pairs."""
-        xp, count = namespace(self.buffers.weights), len(self.block.rows)
+        xp, count = namespace(self.buffers.weights), self._rows
         return {
             metric: self.layer.kernels.by_row(
                 xp.take(self.buffers.weights, of.places, axis=0), of.rows, count
@@ -316,15 +359,15 @@ class _HeadRows:
         )
 
     @property
-    def _looks(self) -> Array:
-        """(R,) whether each row may look at any key."""
-        return self.shared.logits.visible_keys > 0
+    def _rows(self) -> int:
+        """R, the number of rows of all of these heads."""
+        return self.shared.heads * len(self.block.rows)
 
     def _weights(self, chunk: Chunk) -> Array:
         return self._view(self.buffers.weights, chunk.offset, chunk.width)
 
     def _view(self, buffer: Array, offset: int, width: int) -> Array:
-        count = len(self.block.rows)
+        count = self._rows
         return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
 
 
@@ -355,10 +398,11 @@ class StepwiseMeasurer:
         block = make_block(layer.layout, rows, layer.mask, layer.queries)
         shared = SharedRows.of(layer, block)
         self.builder.put_visible_keys(rows, shared.logits.visible_keys)
-        for head in range(layer.operands.heads):
+        for first in range(0, layer.operands.heads, shared.heads):
             if stopped.is_set():
                 return
-            logsumexp, values, columns = _HeadRows(layer, block, shared, local.buffers, head).measure()
-            self.builder.put_rows(rows, head, logsumexp, values)
-            if columns is not None:
-                self.builder.add_columns(block, head, columns.received, columns.pooled)
+            measured = _HeadRows(layer, block, shared, local.buffers, first)
+            logsumexp, values, columns = measured.measure()
+            self.builder.put_rows(rows, measured.heads, logsumexp, values)
+            for head, sums in zip(measured.heads, columns, strict=bool(columns)):
+                self.builder.add_columns(block, head, sums.received, sums.pooled)

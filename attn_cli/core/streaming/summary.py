@@ -54,11 +54,13 @@ class SummaryBuilder:
         """Store how many keys a block's rows (R,) may look at."""
         self.visible_keys[rows.start : rows.stop] = visible_keys
 
-    def put_rows(self, rows: range, head: int, logsumexp: Array, values: Mapping[Metric, Array]) -> None:
-        """Store the results of a head in a block's rows, (R,) each."""
-        self.logsumexp[head, rows.start : rows.stop] = logsumexp
+    def put_rows(self, rows: range, heads: range, logsumexp: Array, values: Mapping[Metric, Array]) -> None:
+        """Store the results of some heads in a block's rows: (R,) each, head after head."""
+        xp, shape = namespace(logsumexp), (len(heads), len(rows))
+        some, of_block = slice(heads.start, heads.stop), slice(rows.start, rows.stop)
+        self.logsumexp[some, of_block] = xp.reshape(logsumexp, shape)
         for index, metric in enumerate(self._row_metrics):
-            self.rows[index, head, rows.start : rows.stop] = values[metric]
+            self.rows[index, some, of_block] = xp.reshape(values[metric], shape)
 
     def add_columns(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
         """Add a block's sums over its columns (W,), and its contribution to the cells of the picture."""
