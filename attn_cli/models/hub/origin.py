@@ -91,9 +91,9 @@ def _sha256(file: Path, _size: int, _changed: int) -> str:
 
 
 def weight_files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files that hold the weights, and those of adapters in the other directories."""
-    first, *others = paths
-    return [*_of_model(first), *(file for path in others for file in _of_adapter(path))]
+    """The files that hold the weights, and those of adapters in the other directories; none of no paths."""
+    model = [file for path in paths[:1] for file in _of_model(path)]
+    return [*model, *(file for path in paths[1:] for file in _of_adapter(path))]
 
 
 def _of_model(path: Path) -> Iterator[Path]:
