@@ -48,6 +48,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return directory, printed
 
 
+def test_the_cache_refers_to_no_class_of_the_package(cache: tuple[Path, str]) -> None:
+    [index] = cache[0].rglob("*.nbi")  # it is read before it is known whether it is of this version
+    assert b"attn_cli" not in index.read_bytes()
+
+
 def test_a_damaged_cache_is_compiled_anew(cache: tuple[Path, str]) -> None:
     directory, expected = cache
     files = [path for path in directory.rglob("*") if path.suffix in {".nbi", ".nbc"}]

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -369,19 +368,6 @@ def test_numba_is_not_used_if_its_compiler_is_disabled() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == (b"StepwiseMeasurer\n", b"")
-
-
-@pytest.mark.slow
-def test_the_numba_cache_refers_to_no_class_of_the_package(tmp_path: Path) -> None:
-    code = (
-        "import torch; from attn_cli.core import attention; from attn_cli.core.streaming import stream;"
-        "stream._WORTH_COMPILING = 0;"
-        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), picture=2)"
-    )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    [index] = tmp_path.rglob("*.nbi")  # it is read before it is known whether it is of this version
-    assert b"attn_cli" not in index.read_bytes()
 
 
 def test_rows_beyond_their_last_visible_key_are_fully_masked(array: Convert) -> None:
