@@ -294,11 +294,24 @@ class Metric(Term):
         "as for on",
         _KOBAYASHI,
     )
+    DIRECT = (
+        "direct",
+        "what the head adds to the logit of the token that follows, less the vocabulary's mean",
+        "logit",
+        "Σ_j α_ij f(x_j) · r_i, f as for written; the final norm and the language head read t_i+1 along r_i",
+        "rows that a token follows; over documents alone",
+        "Elhage et al. 2021, transformer-circuits.pub/2021/framework",
+    )
 
     @property
     def is_written(self) -> bool:
         """Whether it is about what a head writes, which needs W_O, and not about its weights alone."""
         return self in {Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it is about what the model predicts, which needs all layers, and may be negative."""
+        return self is Metric.DIRECT
 
 
 class Pattern(Term):

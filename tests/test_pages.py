@@ -225,11 +225,12 @@ def test_the_glossary_explains_every_word_of_the_interface() -> None:
 
 def link(source: str) -> str:
     """The source as the glossary has it: `Olsson et al. 2022, arXiv:2209.11895` as a link."""
-    found = re.fullmatch(r"(?:(.*: ))?(.*), (?:arXiv:(\S+)|doi:(\S+))", source)
+    found = re.fullmatch(r"(?:(.*: ))?(.*), (?:arXiv:(\S+)|doi:(\S+)|(\S+/\S+))", source)
     if found is None:
         return source
-    before, paper, arxiv, doi = found.groups(default="")
-    return f"{before}[{paper}](https://{'arxiv.org/abs/' + arxiv if arxiv else 'doi.org/' + doi})"
+    before, paper, arxiv, doi, page = found.groups(default="")
+    address = f"arxiv.org/abs/{arxiv}" if arxiv else f"doi.org/{doi}" if doi else page
+    return f"{before}[{paper}](https://{address})"
 
 
 @pytest.mark.parametrize("word", [*Metric, *Pattern, *Distance], ids=str)

@@ -353,7 +353,7 @@ def _probed(
 def _check_metrics(request: Request) -> None:
     """Raise `UsageError` if what heads write is asked for with --probe, which looks for patterns."""
     for metric in filter(None, (request.metric, *request.head_filter.metrics)):
-        if metric.is_written:
+        if metric.is_written or metric.is_effect:
             problem = f"--probe measures the patterns of heads, not what they write: {metric} was asked for"
             raise UsageError(problem, "leave out --probe, or another metric")
 

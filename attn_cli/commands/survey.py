@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 _FILES = f"Write the results ({SURVEYS}) or a picture ({PICTURES}) instead; may be repeated."
 _EACH = (".parquet", ".csv")
+_ENABLED_BY = {
+    Metric.ON: (f"{Metric.ON} is the weight on chosen keys: no key is chosen", "--on first, or other keys"),
+    Metric.DIRECT: (f"{Metric.DIRECT} is what heads do to predictions: it is not asked for", "--effects"),
+}
+"""What to say, and to type, where a metric is wanted that only an option adds."""
+
 _PATIENCE = 1.0  # seconds without data on standard input before a remark
 
 EXAMPLES = """
@@ -91,6 +97,9 @@ def survey_heads(
     windows. For each pattern they have the share of documents in which the head shows it, of those with
     enough evidence, and the rows that follow it most, each with the command that shows it again.
 
+    With --effects they also have what each head adds to the logit of the token that really follows: its
+    direct effect, as in attn effects.
+
     What cannot be read or measured is counted, named and left out; --strict makes it an error. Memory does
     not grow with the number of documents. The output is written at the end; until then what was measured
     is kept beside it, and --resume goes on after an interruption. attn heads --from lists, filters and
@@ -107,7 +116,13 @@ def survey_heads(
     _check_stride(documents)
     _check_cluster(run)
     request = SurveyRequest(
-        source_request(source, compute), kind, focus.rows, focus.on, documents.window, documents.stride
+        source_request(source, compute),
+        kind,
+        focus.rows,
+        focus.on,
+        documents.window,
+        documents.stride,
+        summary.effects,
     )
     output = next(iter(targets), each)
     asked = _Asked(documents, source, compute, request, summary, run, each, output, force)
@@ -255,20 +270,15 @@ def _metrics(asked: _Asked, layout: "Layout") -> list[Metric]:
     for metric in chosen:
         if metric not in layout.metrics:
             problem = f"{metric} is not measured in {layout.kind} attention over documents"
-            if metric is Metric.ON:
-                problem = f"{metric} is the weight on chosen keys: no key is chosen"
-            hint = (
-                "--on first, or other keys" if metric is Metric.ON else f"one of {', '.join(layout.metrics)}"
-            )
-            raise UsageError(problem, hint)
+            raise UsageError(*_ENABLED_BY.get(metric, (problem, f"one of {', '.join(layout.metrics)}")))
     return [metric for metric in layout.metrics if metric in chosen]
 
 
 def _on_maps(asked: _Asked, metrics: Sequence[Metric]) -> list[Metric]:
-    """The metrics of the maps: those that are asked for, else the weight on chosen keys, or entropy."""
+    """The metrics of the maps: those that are asked for, else those that an option adds, or entropy."""
     if asked.summary.metric:
         return list(metrics)
-    return [Metric.ENTROPY if asked.request.on is None else Metric.ON]
+    return [metric for metric in metrics if metric in _ENABLED_BY] or [Metric.ENTROPY]
 
 
 def _write_each(

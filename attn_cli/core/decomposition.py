@@ -127,12 +127,21 @@ def written(components: Sequence[Component], parts: Sequence[Array]) -> Decompos
 
 
 def pulled_back(direction: Exact, norm: "LayerNorm | RmsNorm | None", whole: Exact) -> Exact:
-    """The direction (M,) in which a vector `whole` (M,) is read if it is read in `direction` after a norm.
+    """The direction (..., M) in which vectors `whole` (..., M) are read: in `direction`, but after a norm.
 
     The adjoint of the norm, its statistics held fixed: frozen(x) · direction = x · pulled_back(direction).
     """
+    return undivided(direction, norm) / divisor_of(norm, whole)
+
+
+def undivided(direction: Exact, norm: "LayerNorm | RmsNorm | None") -> Exact:
+    """The same direction (..., M), but for the divisors of the vectors, which need not be known."""
     if norm is None:
         return direction
-    statistics = norm.statistics(whole[None])
-    scaled: Exact = direction * exact(norm.gain) / statistics.divisor[0]
-    return scaled if statistics.mean is None else scaled - scaled.mean()
+    scaled: Exact = direction * exact(norm.gain)
+    return scaled - scaled.mean(axis=-1, keepdims=True) if isinstance(norm, LayerNorm) else scaled
+
+
+def divisor_of(norm: "LayerNorm | RmsNorm | None", whole: Exact) -> Exact:
+    """(..., 1) what a norm divides the vectors `whole` (..., M) by; without a norm that is 1."""
+    return np.ones((*whole.shape[:-1], 1)) if norm is None else exact(norm.statistics(whole).divisor)

@@ -105,6 +105,19 @@ class AttributedRun(Protocol):
         """The logits at the position, split by what wrote them, once all layers have run."""
 
 
+class RowsRun(Protocol):
+    """A run of all layers that is also seen by others, and what N heads add to a token after each row."""
+
+    def layers(self) -> "Iterator[Attention]":
+        """The attention of each layer, in ascending order, as the layers run; call it once."""
+
+    def effects(self) -> Exact:
+        """(R, N) on the token's logit less the mean of the vocabulary, once all layers have run.
+
+        Heads are in the order of `HeadEffects.places`.
+        """
+
+
 class HeadEffects(Protocol):
     """What the heads of a model do to its predictions of one text."""
 
@@ -132,6 +145,20 @@ class HeadEffects(Protocol):
 
     def run(self, position: int) -> AttributedRun:
         """A run of the layers that leads to the logits at a position; they run as they are iterated over.
+
+        Raises:
+            AttnError: logits are no sum of what components write.
+        """
+
+    def check_direct(self) -> None:
+        """Check that logits are a sum of what components write.
+
+        Raises:
+            AttnError: they are not.
+        """
+
+    def run_at(self, rows: Sequence[int], tokens: Sequence[int]) -> RowsRun:
+        """A run of the layers that leads to what heads add to one token after each of these rows.
 
         Raises:
             AttnError: logits are no sum of what components write.

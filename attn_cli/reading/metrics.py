@@ -31,8 +31,9 @@ _ENABLED_BY = {
     Metric.HIDDEN: "--hide first, or other keys",
     Metric.ON: "--on 0-9, or other keys",
     Metric.WRITTEN_ON: "--on 0-9, or other keys",
+    Metric.DIRECT: "attn effects TEXT, or of many documents attn survey --effects",
 }
-"""The option without which there is no such metric."""
+"""The option without which there is no such metric, or the command that has it."""
 
 
 @unwarned
@@ -257,6 +258,8 @@ def metrics_of(reading: Reading, focus: Focus = WHOLE_TEXT, *, hides: bool = Fal
 
 def _why_not(reading: Reading, metric: Metric) -> str:
     """Why a metric cannot be measured."""
+    if metric.is_effect:
+        return f"{metric} is about what the model predicts, which attn heads does not measure of a text"
     if DEFINITIONS[metric].needs_hidden:
         return f"{metric} is the weight on hidden keys: no key is hidden"
     if DEFINITIONS[metric].needs_on:

@@ -156,12 +156,19 @@ def metric_grid(
         values[layers.index(layer), heads.index(head)] = np.nan if value is None else value
     seen = np.isfinite(values)
     values = np.where(seen, values, 0.0)
-    title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
+    title = f"{metric}, layer × head"
+    limits = around_zero(values) if metric.is_effect else (0.0, float(values.max(initial=0.0)) or 1.0)
     grid = grid_of(
         title, values, list(map(str, layers)), list(map(str, heads)), seen, limits, are_tokens=False
     )
     unit = f"{metric} ({metric.unit})" if metric.unit else str(metric)
     return replace(grid, step=str(metric), unit=unit, axes=("layer", "head"))
+
+
+def around_zero(values: Matrix) -> tuple[float, float]:
+    """Limits with 0 in their middle, that have all values within."""
+    most = float(np.abs(values).max(initial=0.0)) or 1.0
+    return -most, most
 
 
 def _unit(step: Step, head: Head) -> str:

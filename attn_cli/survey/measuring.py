@@ -12,6 +12,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.effects.following import FollowingRun, check_follows, following_of
 from attn_cli.reading.measurement.focus import Focus, choose_focus
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.metrics import measured_text, metrics_of
@@ -23,12 +24,13 @@ from attn_cli.survey.records import (
     Document,
     Layout,
     Measured,
+    Numbers,
     Passage,
     SurveyRequest,
     Unread,
 )
-from attn_cli.survey.windows import windows_of
-from attn_cli.vocabulary import Kind, Pattern
+from attn_cli.survey.windows import Window, windows_of
+from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
 class Surveyor:
@@ -74,10 +76,8 @@ class Surveyor:
     def _document(self, number: int, document: Document) -> list[Measured]:
         request = self._request
         return [
-            self._passage(number, document, start, reading)
-            for start, reading in windows_of(
-                self._read, self._split, document.text, request.window, request.stride
-            )
+            self._passage(number, document, window)
+            for window in windows_of(self._read, self._split, document.text, request.window, request.stride)
         ]
 
     def _read(self, text: str) -> Reading:
@@ -92,28 +92,45 @@ class Surveyor:
         focus = Focus(on=None if self._request.on is None else (0,))
         example = Reading(TextRequest(""), self.source, Texts(()), self._kind)
         metrics = tuple(metric for metric in metrics_of(example, focus) if not metric.is_written)
+        if self._request.effects:
+            check_follows(self.source, "--effects")
+            metrics = (*metrics, Metric.DIRECT)
         are_named = self._request.rows is None
         return Layout(self._kind, places, metrics, tuple(Pattern) if are_named else ())
 
     @unwarned
-    def _passage(self, number: int, document: Document, start: int, reading: Reading) -> Measured:
+    def _passage(self, number: int, document: Document, window: Window) -> Measured:
         """The heads on one passage; layers run one after another, and no matrix is kept."""
-        focus = choose_focus(reading, self._request.rows, self._request.on)
-        reading = self._suited(reading)
+        focus = choose_focus(window.reading, self._request.rows, self._request.on)
+        reading = self._suited(window.reading)
         layout = self.layout
         layers = sorted({layer for layer, _ in layout.places})
         heads = len(layout.places) // len(layers)
-        tokens = len(reading.tokens)
+        tokens, run = len(reading.tokens), self._following(reading, window.after, focus)
         work = Work(
-            len(reading.queries), len(reading.keys), layers=1 + layers[-1], measured=len(layout.places)
+            len(reading.queries),
+            len(reading.keys),
+            layers=1 + layers[-1],
+            kept=0 if run is None else run.numbers_held,
+            measured=len(layout.places),
         )
         check(reading.source, work, "--window 512, which cuts long documents")
         found = _Columns(layout)
-        for index, (layer, attention) in enumerate(run_layers(reading, layers)):
+        running = run_layers(reading, layers) if run is None else run.layers(layers)
+        for index, (layer, attention) in enumerate(running):
             text = measured_text(reading, attention, layer, range(heads), layout.metrics, focus)
             found.fill(slice(index * heads, (index + 1) * heads), text)
-        passage = Passage(number, document.source, document.place, start, reading.request.text, tokens)
+        if run is not None:
+            found.fill_effects(run.effects(), run.rows)
+        passage = Passage(number, document.source, document.place, window.start, reading.request.text, tokens)
         return Measured(passage, found.values, found.rows, found.shares, found.best, found.peaks)
+
+    def _following(self, reading: Reading, after: int | None, focus: Focus) -> FollowingRun | None:
+        """A run that leads to the effects on the tokens that follow; None: there are none, or none wanted."""
+        if not self._request.effects:
+            return None
+        following = following_of(reading, after, focus.rows)
+        return FollowingRun(reading, following) if following.rows else None
 
     def _suited(self, reading: Reading) -> Reading:
         """The reading with the library that is fastest for its length, and weights that are kept."""
@@ -145,6 +162,11 @@ class _Columns:
                 self.rows[index, heads] = rows
         if self._layout.patterns:
             self._fill_patterns(heads, text)
+
+    def fill_effects(self, means: Numbers, rows: int) -> None:
+        """Add the mean direct effect of each head, over so many rows."""
+        index = self._layout.metrics.index(Metric.DIRECT)
+        self.values[index], self.rows[index] = means, rows
 
     def _fill_patterns(self, heads: slice, text: MeasuredText) -> None:
         """The share of each pattern that has enough evidence, and the row that follows it most."""

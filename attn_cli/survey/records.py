@@ -49,6 +49,7 @@ class SurveyRequest:
     on: str | None = None  # the keys of `Metric.ON` in each document
     window: int | None = None  # tokens of a window; None: documents are not cut
     stride: int | None = None  # tokens from one window to the next; None: `window`
+    effects: bool = False  # whether direct effects on the token that follows are measured too
 
 
 @record(frozen=True, slots=True)

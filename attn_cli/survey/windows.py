@@ -4,6 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.reading import Reading
+from attn_cli.record import record
+
+
+@record(frozen=True, slots=True, eq=False)
+class Window:
+    """A part of a document as it was read, or all of it."""
+
+    start: int  # its first character in the document
+    reading: Reading
+    after: int | None = None  # the id of the document's token that follows; None: the document ends there
 
 
 def windows_of(
@@ -12,8 +22,8 @@ def windows_of(
     text: str,
     window: int | None,
     stride: int | None,
-) -> Iterator[tuple[int, Reading]]:
-    """The first character of each window, and the window as read; the whole text if it fits.
+) -> Iterator[Window]:
+    """The windows of a text; the whole text if it fits.
 
     `split` splits a text of any length into tokens. A window has at most `window` tokens, with the special
     ones that the tokenizer adds to each text. Windows begin `stride`
@@ -23,12 +33,12 @@ def windows_of(
         AttnError: a text cannot be read.
     """
     if window is None:
-        yield 0, read(text)
+        yield Window(0, read(text))
         return
     tokens = split(text)
     of_text = [token for token in tokens if token.end > token.start]
     if len(tokens) <= window or not of_text:
-        yield 0, read(text)
+        yield Window(0, read(text))
         return
     size = max(1, window - (len(tokens) - len(of_text)))
     step = stride or size
@@ -36,9 +46,15 @@ def windows_of(
         last = min(first + size, len(of_text))
         start = of_text[first].start
         reading = _fitting(read, text[start : of_text[last - 1].end], window)
-        yield start, reading
+        yield Window(start, reading, _after(of_text[first:], text, start + len(reading.request.text)))
         if last == len(of_text):
             return
+
+
+def _after(tokens: Sequence[Token], text: str, end: int) -> int | None:
+    """The id of the first of these tokens after a window that ends there; None: there is none, or a gap."""
+    found = next((token for token in tokens if token.start >= end), None)
+    return None if found is None or text[end : found.start].strip() else found.id
 
 
 def _fitting(read: Callable[[str], Reading], text: str, window: int) -> Reading:

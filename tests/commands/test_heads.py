@@ -22,7 +22,8 @@ from tests.support.worlds import attn, attn_in_terminal, refused, world
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 CARD = "names come from the model's card; from this text: --no-probe\n"
 WORDS = ["kind", "layer", "head", "pattern", "score", "rows", "patterns"]
-OF_OPTIONS = {Metric.SINK, Metric.HIDDEN, Metric.ON, Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
+OF_OPTIONS = {Metric.SINK, Metric.HIDDEN, Metric.ON, Metric.DIRECT}
+OF_OPTIONS |= {Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
 WITHOUT_SINK = [metric for metric in Metric if metric not in OF_OPTIONS]
 ONCE = "the cat sat on a mat"
 
@@ -147,7 +148,8 @@ def test_the_schema_and_the_vocabulary_have_the_same_metrics() -> None:
     known = json.loads(data.schema())["$defs"]
     assert known["metric"]["enum"] == list(Metric)
     assert known["glance"]["properties"]["pattern"]["enum"] == [*Pattern, None]
-    assert list(known["glance"]["properties"]) == [*WORDS, *Metric]
+    of_a_text = [metric for metric in Metric if not metric.is_effect]
+    assert list(known["glance"]["properties"]) == [*WORDS, *of_a_text]
 
 
 def test_a_map_a_table_and_all_numbers_are_written(tmp_path: Path) -> None:

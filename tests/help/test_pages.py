@@ -127,7 +127,7 @@ def test_the_words_that_a_command_takes_are_explained(
 
 def test_a_metric_is_explained_with_its_unit() -> None:
     assert re.search(r"\n  entropy +how evenly .* \(nats\)\n", help_of("heads", columns=100))
-    assert {metric.unit for metric in Metric} == {"nats", "tokens", "0 to 1", "norm"}
+    assert {metric.unit for metric in Metric} == {"nats", "tokens", "0 to 1", "norm", "logit"}
 
 
 def test_defaults_are_shown_and_ranges_only_if_they_help() -> None:

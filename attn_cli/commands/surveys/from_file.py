@@ -108,7 +108,7 @@ def _chosen(request: ListRequest, result: SurveyResult) -> "list[HeadSummary]":
 
 def _usual(result: SurveyResult) -> Metric:
     """The metric of the map if none is asked for."""
-    usual = (metric for metric in (Metric.ON, Metric.ENTROPY) if metric in result.metrics)
+    usual = (metric for metric in (Metric.ON, Metric.DIRECT, Metric.ENTROPY) if metric in result.metrics)
     return next(usual, result.metrics[0])
 
 

@@ -84,6 +84,14 @@ class SummaryOptions:
             show_default=False,
         ),
     ] = None
+    effects: Annotated[
+        bool,
+        typer.Option(
+            "--effects",
+            help="Measure what heads do to predictions too, as the metric direct: what each adds to the "
+            "logit of the token that follows, less the vocabulary's mean. The map shows it.",
+        ),
+    ] = False
     top: Annotated[
         int,
         typer.Option("--top", min=0, metavar="N", help="Heads listed for each pattern; 0: all that show it."),

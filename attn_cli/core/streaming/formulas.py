@@ -74,4 +74,10 @@ class NormWritten:
     """Σ_j ‖α_ij f(x_j)‖ or a share of it: not of weights alone, so `core.written.norms` computes it."""
 
 
-Formula: TypeAlias = SoftmaxFormula | WeightedSum | WeightOnPairs | WeightReceived | NormWritten
+class DirectEffect:
+    """Σ_j α_ij f(x_j) · r_i: known when all layers have run, so `reading.effects.following` computes it."""
+
+
+Formula: TypeAlias = (
+    SoftmaxFormula | WeightedSum | WeightOnPairs | WeightReceived | NormWritten | DirectEffect
+)

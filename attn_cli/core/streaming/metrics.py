@@ -14,6 +14,7 @@ import numpy as np
 from attn_cli.core.arrays import Array, Booleans, Indices, device_of, namespace
 from attn_cli.core.streaming.formulas import (
     Coefficients,
+    DirectEffect,
     Formula,
     NormWritten,
     SoftmaxFormula,
@@ -53,7 +54,7 @@ class Definition:
     @property
     def is_of_weights(self) -> bool:
         """Whether weights tell it, and not what the head writes with them."""
-        return not isinstance(self.formula, NormWritten)
+        return not isinstance(self.formula, NormWritten | DirectEffect)
 
     @property
     def skips_first_row(self) -> bool:
@@ -69,9 +70,16 @@ class Definition:
 
 
 def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
-    """The metrics that can be measured on this kind of attention: not all of them on cross-attention."""
+    """The metrics that a layer of this kind of attention can have: not all of them in cross-attention.
+
+    Effects on a prediction, which the layer alone does not tell, are none of them.
+    """
     is_cross = kind is Kind.CROSS
-    return tuple(metric for metric in Metric if not (is_cross and DEFINITIONS[metric].needs_one_text))
+    return tuple(
+        metric
+        for metric in Metric
+        if not (metric.is_effect or (is_cross and DEFINITIONS[metric].needs_one_text))
+    )
 
 
 def measurable_metrics(
@@ -226,5 +234,6 @@ DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
         Metric.WRITTEN: Definition(NormWritten()),
         Metric.WRITTEN_FIRST: Definition(NormWritten(), lambda _, rows: (np.zeros_like(rows),)),
         Metric.WRITTEN_ON: Definition(NormWritten(), _nearest_on, needs_on=True),
+        Metric.DIRECT: Definition(DirectEffect()),
     }
 )

@@ -12,6 +12,7 @@ from attn_cli.core.arrays import Array, Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, Trace, trace
 from attn_cli.core.streaming.eligible_rows import Sees, find_eligible_rows, sees_by_matrix, sees_by_rule
 from attn_cli.core.streaming.formulas import (
+    DirectEffect,
     Formula,
     NormWritten,
     SoftmaxFormula,
@@ -171,7 +172,7 @@ class _Matrices:
                 return self._on_pairs(formula)
             case WeightReceived():
                 return self.weights.sum(axis=-2)
-            case NormWritten():
+            case NormWritten() | DirectEffect():
                 raise AssertionError("it is not measurable here: weights alone do not tell it")
 
     @property

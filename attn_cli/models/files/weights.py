@@ -81,6 +81,11 @@ class Weights:
         return (*((around,) if self.wrapper else ()), *((merged,) if self.adapter else ()), *self.notes)
 
     @property
+    def files(self) -> set[Path]:
+        """The files that have the tensors."""
+        return {tensor.path for tensor in self.tensors.values()}
+
+    @property
     def is_changed(self) -> bool:
         """Whether transformers would read other tensors from the files, or other numbers."""
         has_scales = any(name.endswith("_scale_inv") for name in self.tensors)  # as `fp8.scaled` reads them

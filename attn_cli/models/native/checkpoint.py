@@ -214,7 +214,7 @@ class Checkpoint:
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
-        files = {tensor.path for tensor in self.open_weights().tensors.values()}
+        files = self.open_weights().files
         for layer in of_layers(self._every_attention(texts, kind), layers):
             check_unchanged(files)
             yield layer
@@ -277,10 +277,11 @@ class Checkpoint:
         from attn_cli.models.native.language_head.known_head import check_mask, known_head  # few predict
         from attn_cli.models.native.language_head.prediction import NativeHead
 
-        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
+        kept = self.kept if self.spec.decoder is None else None
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec, kept=kept)
         check_mask(self.name, model.spec, asked=self.request.is_causal)
-        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return NativeHead(model, known)
+        files = (self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        return NativeHead(model, model.once(("language head",), lambda: known_head(*files)))
 
     def check_generation(self, *, is_watched: bool = False) -> None:  # noqa: ARG002  any layer can be
         """Check that the model has a decoder with a language head.

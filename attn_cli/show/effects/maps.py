@@ -7,7 +7,7 @@ import numpy as np
 
 from attn_cli.answers.effects import Effects, HeadPlace
 from attn_cli.grid import Grid
-from attn_cli.show.grids import grid_of
+from attn_cli.show.grids import around_zero, grid_of
 from attn_cli.vocabulary import Kind
 
 
@@ -41,7 +41,6 @@ def _map(name: str, unit: str, kind: Kind, values: Mapping[HeadPlace, float]) ->
         cells[layers.index(layer), heads.index(head)] = value
     seen = np.isfinite(cells)
     cells = np.where(seen, cells, 0.0)
-    most = float(np.abs(cells).max(initial=0.0)) or 1.0
     names = [str(layer) for layer in layers], [str(head) for head in heads]
-    grid = grid_of(f"{name}, layer × head", cells, *names, seen, (-most, most), are_tokens=False)
+    grid = grid_of(f"{name}, layer × head", cells, *names, seen, around_zero(cells), are_tokens=False)
     return replace(grid, step=name, unit=unit, axes=("layer", "head"))

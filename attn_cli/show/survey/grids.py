@@ -20,5 +20,8 @@ def interval_grid(metric: Metric, places: Sequence[tuple[int, int]], halves: Num
     """Half of the 95 % interval of that mean, on a scale of its own."""
     grid = metric_grid(metric, places, halves)
     return replace(
-        grid, title=f"± 95 % of mean {grid.title}", unit=f"half of the 95 % interval of {grid.unit}"
+        grid,
+        title=f"± 95 % of mean {grid.title}",
+        unit=f"half of the 95 % interval of {grid.unit}",
+        limits=(0.0, max(grid.limits)),
     )

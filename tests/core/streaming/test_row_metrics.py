@@ -22,7 +22,7 @@ from tests.support.made_heads import IDS, TOKENS, looking_at
 
 EVERY = tuple(Metric)
 NOT_HERE = {Metric.RECEIVED, Metric.SINK, Metric.HIDDEN, Metric.ON}  # not of rows; of sinks and chosen keys
-NOT_HERE |= {metric for metric in Metric if metric.is_written}  # not of weights alone
+NOT_HERE |= {metric for metric in Metric if metric.is_written or metric.is_effect}  # not of weights alone
 
 
 def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
@@ -131,7 +131,7 @@ def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
     both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
     both |= {Metric.SINK, Metric.HIDDEN, Metric.ON, Metric.WRITTEN, Metric.WRITTEN_FIRST, Metric.WRITTEN_ON}
     assert set(metrics_of_kind(Kind.CROSS)) == both
-    assert metrics_of_kind(Kind.SELF) == EVERY
+    assert metrics_of_kind(Kind.SELF) == tuple(metric for metric in EVERY if not metric.is_effect)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -52,7 +52,8 @@ RULES: dict[str, Make] = {
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-EVERY = tuple(metric for metric in Metric if not (metric is Metric.HIDDEN or metric.is_written))
+ELSEWHERE = {metric for metric in Metric if metric.is_written or metric.is_effect}  # not of weights alone
+EVERY = tuple(metric for metric in Metric if metric not in {Metric.HIDDEN, *ELSEWHERE})
 OF_KEYS = {Metric.RECEIVED}
 
 

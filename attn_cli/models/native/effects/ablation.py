@@ -4,7 +4,7 @@ The batch grows: its first row is the clean run, and a variant leaves it at the 
 B variants, H heads, T tokens, D features per head, M features of the model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from attn_cli.core.arrays import Array, device_of, namespace
@@ -179,13 +179,15 @@ def contexts_of(
     opened = model.opened(inputs, x, memory)
     for layer in range(model.spec.layers):
         found: dict[Kind, Array] = {}
-        block = opened.block(layer, x, changes=Changes(_kept(found, kind), _kept(found, Kind.CROSS)))
+        block = opened.block(layer, x, changes=Changes(kept_in(found, kind), kept_in(found, Kind.CROSS)))
         x = block.leaving
         for which, contexts in found.items():
             yield which, layer, contexts
 
 
-def _kept(found: dict[Kind, Array], kind: Kind) -> Callable[[Array], Array]:
+def kept_in(found: dict[Kind, Array], kind: Kind) -> Edit:
+    """Changes nothing, and keeps the contexts of this kind of attention in `found`."""
+
     def keep(contexts: Array) -> Array:
         found[kind] = contexts
         return contexts

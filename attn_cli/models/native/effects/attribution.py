@@ -18,7 +18,7 @@ from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models.native.effects.directions import Direction, Directions
-from attn_cli.models.native.effects.written import AttentionRow, Written, written_by
+from attn_cli.models.native.effects.written import AttentionRow, Written, read_of_result, written_by
 from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.native.spec import Spec
@@ -119,21 +119,13 @@ class NativeAttribution:
         if (token, against) not in self._readings:
             direction = self._directions.of(token, against)
             in_stream = pulled_back(direction.vector, self._final_norm, exact(self.output)[0])
-            results = [self._read_of_result(row, in_stream) for row in self._rows]
+            results = [
+                read_of_result(self.head.model, row.kind, row.layer, in_stream, row.result)
+                for row in self._rows
+            ]
             heads = [row.read_of_contexts(read) for row, read in zip(self._rows, results, strict=True)]
             self._readings[token, against] = _Reading(direction, in_stream, results, heads)
         return self._readings[token, against]
-
-    def _read_of_result(self, row: AttentionRow, in_stream: Exact) -> Exact:
-        """The direction (M,) in which the result of a layer's attention is read, before its own norm."""
-        spec = self.head.model.spec
-        if row.kind is Kind.CROSS:
-            return in_stream
-        scaled = in_stream * spec.residual_scale
-        if row.result is None:
-            return scaled
-        norm = self.head.model.norm(spec.attention_result_norm, row.layer, spec.width)
-        return pulled_back(scaled, norm, row.result)
 
     @property
     def _rows(self) -> list[AttentionRow]:

@@ -35,30 +35,53 @@ class Directions:
         Raises:
             AttnError: the head is not linear.
         """
-        self._check_linear()
-        row, bias = self._row(token)
-        other, of_other = self._mean if against is None else self._row(against)
-        vector, constant = row - other, bias - of_other
-        transform = self._transform
-        if transform is None:
-            return Direction(vector, constant)
-        if transform.bias is not None:
-            constant += float(vector @ exact(transform.bias))
-        return Direction(vector @ exact(transform.weight), constant)
+        self.check_linear()
+        vectors = self._vectors([token] if against is None else [token, against])
+        other = self._mean if against is None else vectors[1]
+        of_other = self._biases.mean() if against is None else self._biases[against]
+        vector, constant = vectors[0] - other, float(self._biases[token] - of_other)
+        if self._transform is not None and self._transform.bias is not None:
+            constant += float(vector @ exact(self._transform.bias))
+        return Direction(self._before_transform(vector), constant)
 
-    def _check_linear(self) -> None:
+    def less_mean(self, tokens: Sequence[int]) -> Exact:
+        """(R, M) the vectors of the directions of these logits, each less the mean of the vocabulary.
+
+        Raises:
+            AttnError: the head is not linear.
+        """
+        self.check_linear()
+        different, places = np.unique(np.asarray(tokens, np.int64), return_inverse=True)
+        return self._before_transform(self._vectors(different.tolist()) - self._mean)[places]
+
+    def check_linear(self) -> None:
+        """Check that logits are a sum of what is read of the stream.
+
+        Raises:
+            AttnError: the head is not linear.
+        """
         known = self.head.known.head
         if known.activation is not None or known.norm is not None:
             problem = "what components write does not add up to its logits: its head has a layer of its own"
             raise AttnError(f"{problem}, with an activation and a norm", "--ablate zero, which needs no sum")
 
-    def _row(self, token: int) -> tuple[Exact, float]:
-        (row,) = (exact(rows) for rows in self._rows([range(token, token + 1)]))
-        return row[0] * self._scale, float(self._biases[token])
+    def _before_transform(self, vectors: Exact) -> Exact:
+        """(..., M) the directions of the stream, from those (..., width) of what meets the matrix."""
+        transform = self._transform
+        return vectors if transform is None else vectors @ exact(transform.weight)
+
+    def _vectors(self, tokens: Sequence[int]) -> Exact:
+        """(R, width) the rows of the matrix that make the logits of these tokens."""
+        (rows,) = (exact(rows) for rows in self._rows([tokens]))
+        return rows * self._scale
 
     @cached_property
-    def _mean(self) -> tuple[Exact, float]:
-        """The mean of the matrix and of the biases over the vocabulary."""
+    def _mean(self) -> Exact:
+        """(width,) the mean of these vectors over the vocabulary, kept between texts if weights are."""
+        mean: Exact = self.head.model.once(("mean of the vocabulary",), self._mean_vector)
+        return mean
+
+    def _mean_vector(self) -> Exact:
         count, width = self.head.vocabulary, self._width
         step = max(1, _BLOCK // width)
         blocks = [range(start, min(start + step, count)) for start in range(0, count, step)]
@@ -66,9 +89,9 @@ class Directions:
         for rows in self._rows(blocks):
             ones = namespace(rows).ones((1, rows.shape[0]), dtype=rows.dtype, device=device_of(rows))
             total += exact(ones @ rows)[0]
-        return total / count * self._scale, float(self._biases.mean())
+        return total / count * self._scale
 
-    def _rows(self, blocks: Sequence[range]) -> Iterator[Array]:
+    def _rows(self, blocks: Sequence[Sequence[int]]) -> Iterator[Array]:
         """(R, width) blocks of rows of the matrix, rounded as the model computes with them."""
         known, shape = self.head.known, (self.head.vocabulary, self._width)
         for rows in blocks:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from attn_cli.core.arrays import Array
 from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of, numbers_of_runs
 from attn_cli.models.native.effects.attribution import NativeAttribution, NativeRun, check_additive
+from attn_cli.models.native.effects.directions import Directions
+from attn_cli.models.native.effects.rows import NativeRowsRun
 from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.predictions import RunProgress, Variant
@@ -76,6 +78,24 @@ class NativeEffects:
         run = self.run(position)
         deque(run.layers(), maxlen=0)
         return run.attribution()
+
+    def check_direct(self) -> None:
+        """Check that logits are a sum of what components write.
+
+        Raises:
+            AttnError: they are not.
+        """
+        check_additive(self._model.spec)
+        Directions(self.language_head).check_linear()
+
+    def run_at(self, rows: Sequence[int], tokens: Sequence[int]) -> NativeRowsRun:
+        """A run of the layers that leads to what heads add to one token after each of these rows.
+
+        Raises:
+            AttnError: logits are no sum of what components write.
+        """
+        self.check_direct()
+        return NativeRowsRun(self.language_head, self.inputs, self.kind, self.memory, rows, tokens)
 
     def run(self, position: int) -> NativeRun:
         """A run of the layers that leads to the logits at a position; they run as they are iterated over.

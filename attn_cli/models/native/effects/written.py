@@ -10,6 +10,7 @@ import numpy as np
 
 from attn_cli.core.arrays import Array, Exact, at_least_float32, device_of, exact, namespace
 from attn_cli.core.attention import trace
+from attn_cli.core.decomposition import pulled_back
 from attn_cli.core.multihead import Attention, Linear
 from attn_cli.models.native.transformer import Block, Transformer
 from attn_cli.models.predictions import Looks
@@ -32,15 +33,11 @@ class AttentionRow:
 
     def read_of_contexts(self, read: Exact) -> Exact:
         """(H, D) the direction in which each head's context is read, if the result is in `read` (M,)."""
-        weight = at_least_float32(self.output().weight)
-        xp = namespace(weight)
-        given = xp.asarray(read, dtype=weight.dtype, device=device_of(weight))
-        return exact(xp.matmul(given, weight)).reshape(self.contexts.shape)
+        return read_through(self.output(), read, len(self.contexts))
 
     def effects(self, read: Exact) -> Exact:
         """(H,) what each head adds, if its context is read in `read` (H, D)."""
-        found: Exact = (self.contexts * read).sum(axis=-1)
-        return found
+        return added(self.contexts, read)
 
     def looks(self, read: Exact) -> Looks:
         """The same of each key."""
@@ -56,6 +53,35 @@ class Written:
 
     rows: Sequence[AttentionRow]
     fed_forward: Exact  # (M,)
+
+
+def read_of_result(
+    model: Transformer, kind: Kind, layer: int, in_stream: Exact, result: Exact | None
+) -> Exact:
+    """The direction (..., M) in which a layer's attention is read before its own norm and scale.
+
+    `in_stream` (..., M) is the direction in which the stream is; `result` as in `AttentionRow`, (..., M).
+    """
+    if kind is Kind.CROSS:
+        return in_stream
+    scaled = in_stream * model.spec.residual_scale
+    if result is None:
+        return scaled
+    return pulled_back(scaled, model.norm(model.spec.attention_result_norm, layer, model.spec.width), result)
+
+
+def read_through(output: Linear, read: Exact, heads: int) -> Exact:
+    """(..., H, D) the direction in which each head's context is read, if the result is in `read` (..., M)."""
+    weight = at_least_float32(output.weight)
+    xp = namespace(weight)
+    given = xp.asarray(read, dtype=weight.dtype, device=device_of(weight))
+    return exact(xp.matmul(given, weight)).reshape(*read.shape[:-1], heads, -1)
+
+
+def added(contexts: Exact, read: Exact) -> Exact:
+    """(..., H) what each head adds, if its context (..., H, D) is read in `read` (..., H, D)."""
+    found: Exact = (contexts * read).sum(axis=-1)
+    return found
 
 
 def written_by(model: Transformer, block: Block, kind: Kind, position: int) -> Written:
