@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attn_cli.answers.shaded_text import Piece
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
-from attn_cli.vocabulary import Kind, Metric, Pool
+from attn_cli.vocabulary import Kind, Metric, Pattern, Pool
 
 if TYPE_CHECKING:
     from attn_cli.core.hiding import Hiding
@@ -88,6 +88,7 @@ class ReportedKind:
     cells: tuple[int, int]  # how many queries and keys each number covers
     pool: Pool  # what the number is of them
     metric: Metric  # the one to begin with
+    measured_on: Callable[[Pattern], str]  # which tokens the shares of a pattern are of
     known_head: tuple[int, int] | None  # the layer and head to begin with; None: the sharpest
     run: Callable[[], Iterator[ReportedLayer]]
     begins_exact: bool  # whether the head to begin with is kept in full precision, if none is chosen
@@ -100,6 +101,7 @@ class ReportedEffects:
     """What each head adds to the logit of the likeliest next token, less the mean of the vocabulary."""
 
     prediction: str  # the token, after which one, and how likely it is
+    next_token: str  # the token and how likely it is, in brief
     direct: Mapping[tuple[Kind, int, int], float]  # by kind, layer and head
 
 

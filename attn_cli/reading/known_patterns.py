@@ -10,7 +10,10 @@ from attn_cli.reading.probe_store import StoredProbe, read_probe
 from attn_cli.reading.selection import Place
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import Kind, Pattern
+
+_OF_COPIES = (Pattern.INDUCTION, Pattern.DUPLICATE)
+"""The patterns that `attn train` measures on random tokens that occur twice, others on held-out text."""
 
 
 class Origin(StrEnum):
@@ -47,6 +50,13 @@ def find_known_patterns(source: Source, kind: Kind, environment: Mapping[str, st
         return None
     shares = read_head_shares(source.paths[0])
     return None if shares is None else KnownPatterns(Origin.CARD, shares)
+
+
+def measured_on(known: KnownPatterns | None, pattern: Pattern) -> str:
+    """Which tokens the share of a pattern is of, in words; None: the patterns are those of the text."""
+    if known is None or known.origin is Origin.TEXT:
+        return "this text"
+    return "held-out text" if known.origin is Origin.CARD and pattern not in _OF_COPIES else "random tokens"
 
 
 def describe_origin(known: KnownPatterns | None, *, are_named: bool = True) -> dict[str, object]:

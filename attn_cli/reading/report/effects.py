@@ -82,5 +82,9 @@ def _effects(reading: Reading, attribution: Attribution, position: int) -> Repor
     token = int(attribution.logits.argmax())
     expected = PlaceLogits(reading, position + 1, attribution.logits).prediction(token)
     after = f'after {position} "{label(reading.queries[position].text)}"'
-    prediction = f'"{label(expected.text)}" {after} (probability {expected.probability:.2g})'
-    return ReportedEffects(prediction, direct_effects(attribution, token, None).heads)
+    token_label, probability = label(expected.text), f"{expected.probability:.2g}"
+    return ReportedEffects(
+        f'"{token_label}" {after} (probability {probability})',
+        f"{token_label} {probability}",
+        direct_effects(attribution, token, None).heads,
+    )

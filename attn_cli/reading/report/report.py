@@ -11,7 +11,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.default_head import best_label
 from attn_cli.reading.document import how_it_runs, weights_origin
-from attn_cli.reading.known_patterns import find_known_patterns
+from attn_cli.reading.known_patterns import find_known_patterns, measured_on
 from attn_cli.reading.metrics import choose_metric
 from attn_cli.reading.probe_store import read_probe
 from attn_cli.reading.reading import Reading
@@ -186,6 +186,7 @@ def _kind(run: ReportRun) -> ReportedKind:
         cells=run.cells,
         pool=Pool.MAX,
         metric=choose_metric(reading, None, parse_head_filter((), None)),
+        measured_on=partial(measured_on, run.known),
         known_head=run.begin,
         run=run.run,
         begins_exact=run.begins_exact,

@@ -10,6 +10,7 @@ from attn_cli.answers.report import ExactHead, Report, ReportedEffects, Reported
 from attn_cli.answers.shaded_text import Piece
 from attn_cli.grid import Sink
 from attn_cli.safe_text import label, printable
+from attn_cli.shares import PatternShare
 from attn_cli.show.data import computed_scale
 from attn_cli.show.page.payload import PackedKind
 from attn_cli.vocabulary import Metric, Step
@@ -20,6 +21,27 @@ FORMAT = 1
 _LONGEST = 60  # characters of a label
 _LONGEST_PIECE = 400  # characters of a piece of the text
 _DIRECT = "direct effect"
+_CHOICES = {
+    "direction": ["from", "to"],
+    "view": ["matrix", "lines"],
+    "scale": ["common", "head", "log"],
+    "overview": ["map", "scatter", "list"],
+    "theme": ["", "light", "dark"],
+}
+"""What parts of the state may be; a page begins with the first ones."""
+
+_BEGIN = {name: choices[0] for name, choices in _CHOICES.items()} | {
+    "zoom": 1,
+    "x": 0,
+    "y": 0,
+    "words": False,
+    "pinned": None,
+    "pattern": "",
+    "whole": -1,
+    "all": False,
+}
+"""How a page begins whatever its text: `state.js` explains each part."""
+
 _DIGITS = 5  # of a metric: more than a view shows
 
 
@@ -45,7 +67,9 @@ def document_of(
         "notes": [printable(note) for note in notes],
         "bits": bits,
         "error": error,
+        "choices": _CHOICES,
         "begin": {
+            **_BEGIN,
             "kind": 0,
             "layer": begin.layer,
             "head": begin.head,
@@ -54,6 +78,7 @@ def document_of(
             "hide": [] if hiding is None else list(hiding.keys),
             "renormalize": hiding is not None and hiding.is_renormalized,
         },
+        "next": _next_token(effects, report),
         "texts": [_text(text) for text in report.texts],
         "kinds": [_kind(kind, effects) for kind in kinds],
         "metrics": _explained(kinds) | _effect_metric(effects),
@@ -124,10 +149,16 @@ def _kind(packed: PackedKind, effects: ReportedEffects | None) -> dict[str, obje
         "metric": kind.metric,
         "metrics": {**_columns(packed.metrics), **_effects_of(kind, effects)},
         "patterns": [
-            None if share is None else [share.pattern, _short(share.share), share.rows]
+            None if share is None else [share.pattern, _short(share.share), _measured_on(kind, share)]
             for share in packed.patterns
         ],
     }
+
+
+def _measured_on(kind: ReportedKind, share: PatternShare) -> str:
+    """The tokens that a share is of, and how many rows."""
+    rows = "" if share.rows is None else f", {share.rows:,} rows"
+    return f"{kind.measured_on(share.pattern)}{rows}"
 
 
 def _columns(metrics: Sequence[Mapping[Metric, float | None]]) -> dict[str, list[float | None]]:
@@ -146,6 +177,15 @@ def _effect_metric(effects: ReportedEffects | None) -> dict[str, list[str]]:
         return {}
     what = f"what the head adds to the logit of {effects.prediction}, less the vocabulary's mean"
     return {_DIRECT: [what, "in logits"]}
+
+
+def _next_token(effects: ReportedEffects | None, report: Report) -> dict[str, object] | None:
+    """The likeliest token after the last text, and the first kind with its row; None without such a row."""
+    last = len(report.texts) - 1
+    predicting = [at for at, kind in enumerate(report.kinds) if kind.queries == last]
+    if effects is None or not predicting:
+        return None
+    return {"token": effects.next_token, "kind": predicting[0]}
 
 
 def _effects_of(kind: ReportedKind, effects: ReportedEffects | None) -> dict[str, list[float | None]]:
@@ -176,8 +216,17 @@ def _exact(exact: ExactHead, entries: Mapping[Step, int]) -> dict[str, Any]:
         "softcap": exact.softcap,
         "sink": None if head.sink is None else _sink(head.sink),
         "absent": dict(head.absent),
+        "lacks": " ".join(f"No {step}: {why}." for step, why in _lacked(exact)),
         "steps": {step: [entry, *head.steps[step].shape] for step, entry in entries.items()},
     }
+
+
+def _lacked(exact: ExactHead) -> Iterator[tuple[str, str]]:
+    """The steps that are not known, and why; a layer that adds no bias lacks nothing."""
+    head = exact.head
+    return (
+        (step, why) for step, why in head.absent.items() if step != Step.BIAS or Step.SCORES not in head.steps
+    )
 
 
 def _first_cell(packed: PackedKind) -> tuple[int, int]:

@@ -45,6 +45,20 @@ def _precision(bits: int, error: float, exact: int, dtype: str) -> str:
     return f"Every weight is kept with {bits} bits: none is off by more than {error:.2g}.{heads}"
 
 
+def _kept_steps(document: dict[str, Any]) -> str:
+    """Which heads have the arithmetic of their weights on the page, for readers at another head."""
+    is_one_kind = len(document["kinds"]) == 1
+    kept = [
+        f"{one['layer']}.{one['head']}" if is_one_kind else f"{one['layer']}.{one['head']} ({one['kind']})"
+        for one in document["exact"]
+    ]
+    heads = f"{'head' if len(kept) == 1 else 'heads'} {', '.join(kept)}" if kept else ""
+    which = f"only for {heads}" if kept else "for no head"
+    is_whole = all(size == 1 for kind in document["kinds"] for size in kind["cells"])
+    more = "; --heads of attn report keeps those of others" if is_whole else ""
+    return f"The page has the steps of a weight {which}{more}."
+
+
 def _origin(revision: str | None, checksum: str | None, **_: object) -> str:
     """With which weights the page was made; empty if they are in no file."""
     commit = "" if revision is None else f"revision {revision}, "
@@ -68,6 +82,7 @@ def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> 
         document=document,
         title=_title(document),
         pooled=pooled,
+        steps=_kept_steps(document),
         origin=_origin(**document["model"]),
         precision=_precision(document["bits"], document["error"], len(document["exact"]), document["dtype"]),
         script=Markup(script),  # noqa: S704  our own

@@ -106,8 +106,25 @@ def test_the_head_that_the_page_begins_with_has_its_steps(chromium: Any, written
     layer, head = page.run("[attn.state.layer, attn.state.head]")
     assert page.tab.is_visible("#cell")
     assert_same(cell(page, f"{layer}.{head}", 8, 3), explained((TEXT,), f"{layer}.{head}", 8, 3))
+    assert not page.tab.is_visible("#no-steps")
     page.press("[")
     assert not page.tab.is_visible("#cell")
+    said = page.text("no-steps")
+    assert said.startswith(
+        f"The page has the steps of a weight only for head {layer}.{head}; --heads of attn report"
+    )
+    command = f"attn explain --heads {layer}.{head - 1} --query "
+    assert command in said
+    assert said.endswith(f"'{TEXT}'")
+
+
+def test_every_product_of_a_cell_is_whole(chromium: Any, written: Written) -> None:
+    page = OpenPage(chromium, written(TEXT))
+    page.tab.click("#cell-features summary")
+    size = page.run("attn.about.exact[0].steps.queries[2]")
+    assert page.tab.locator("#cell-products tr").count() == size
+    cells = "[...document.querySelectorAll('#cell-products td')]"
+    assert page.run(f"{cells}.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
 
 
 def test_a_long_text_keeps_no_steps_unless_they_are_chosen(written: Written) -> None:

@@ -83,6 +83,28 @@ def test_effects_below_and_above_zero_have_different_colours(chromium: Any, writ
     assert f": -{largest:.3g} to {largest:.3g} in logits" in page.text("map-about")
 
 
+@pytest.mark.browser
+def test_the_page_names_the_next_token_and_goes_to_the_row_that_predicts_it(
+    chromium: Any, written: Written
+) -> None:
+    likeliest = attn("effects", TEXT, "--json").document["predictions"][0]
+    page = OpenPage(chromium, written(TEXT), "#query=2&key=1&direction=to")
+    token = likeliest["text"].strip() or "⏎"
+    assert page.text("to-next") == f"{token} {likeliest['probability']:.2g} ↓"
+    page.tab.click("#to-next")
+    page.drawn()
+    rows = page.run("attn.headsShown()[0].rows")
+    assert page.run("[attn.state.query, attn.state.direction]") == [rows - 1, "from"]
+
+
+@pytest.mark.browser
+def test_orange_and_blue_are_explained(chromium: Any, written: Written) -> None:
+    page = OpenPage(chromium, written(TEXT), "#metric=direct+effect")
+    assert page.text("map-about").endswith("adds")
+    assert "takes away" in page.text("map-about")
+    assert "rgb(140, 45, 4)" in page.run("document.querySelector('#map-about .ramp').style.backgroundImage")
+
+
 def _pixel(page: OpenPage, index: int) -> list[int]:
     """The colour of a head on the map, a little away from its edges."""
     place = {"row": index // 8, "head": index % 8}

@@ -83,6 +83,17 @@ def test_the_page_is_no_wider_than_a_telephone_or_a_zoomed_window(
     assert left >= 0
 
 
+def test_the_numbers_of_heads_stay_while_a_tall_map_scrolls(chromium: Any, written: Written) -> None:
+    page = OpenPage(chromium, written(STORY), viewport={"width": 1280, "height": 120})
+    box = "document.querySelector('.map')"
+    page.run(f"{box}.scrollTop = 60")
+    page.drawn()
+    assert page.run(f"{box}.scrollTop") > 20
+    top = "getBoundingClientRect().top"
+    assert page.run(f"document.getElementById('map-names').{top} - {box}.{top}") == pytest.approx(0, abs=1)
+    assert page.text("map-names").split() == list("01234567")
+
+
 def test_text_from_right_to_left_is_laid_out_so(chromium: Any, written: Written) -> None:
     text = " ".join(SCRIPTS.split()[:2])
     page = OpenPage(chromium, written(text, "-m", "random"), "#head=0.0&query=0&key=1")

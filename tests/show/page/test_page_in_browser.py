@@ -59,7 +59,7 @@ def test_a_token_is_shown_as_it_is_written(chromium: Any, written: Written) -> N
 
 def test_the_page_begins_with_the_head_that_is_known_for_the_text(story: OpenPage) -> None:
     assert story.text("head-title") == "Head 2.7"
-    assert story.text("head-pattern") == "induction 0.78"
+    assert story.text("head-pattern") == "pattern induction 0.78 (random tokens, 4,080 rows)"
 
 
 def test_keys_choose_the_cell_the_head_and_the_layer(chromium: Any, written: Written) -> None:

@@ -71,6 +71,34 @@ def test_two_heads_stand_side_by_side_with_their_difference(page: OpenPage) -> N
     assert page.run("document.querySelector('#row-list td').textContent") == f"{largest}"
 
 
+def test_the_largest_difference_is_found_and_small_ones_are_plain(page: OpenPage) -> None:
+    assert not page.tab.is_visible("#largest")
+    before = page.tab.locator("#one-head").bounding_box()["width"]
+    page.press("c", "{", "{")
+    assert page.tab.locator("#one-head").bounding_box()["width"] > before
+    page.tab.click("#largest")
+    page.drawn()
+    difference = np.nan_to_num(shown(page, 2)[0])
+    found = page.run("[attn.state.query, attn.state.key]")
+    assert abs(difference[tuple(found)]) == np.abs(difference).max()
+    page.run("attn.change({ all: true })")
+    page.drawn()
+    listed = page.tab.locator("#row-list .number:last-child").all_inner_texts()
+    assert "≈ 0" in listed
+    assert not [text for text in listed if "<" in text or re.fullmatch("−?0\\.0+", text)]
+
+
+def test_labels_of_the_matrix_choose_a_row_and_a_column(page: OpenPage) -> None:
+    box, cell = (page.tab.locator(one).bounding_box() for one in ("#matrix", "#matrix-cell"))
+    left, top = (cell[side] - place * cell["width"] for side, place in (("x", 4), ("y", 15)))
+    page.tab.mouse.click(box["x"] + 20, top + 5.5 * cell["width"])
+    page.drawn()
+    assert page.run("[attn.state.query, attn.state.key, attn.state.direction]") == [5, 4, "from"]
+    page.tab.mouse.click(left + 2.5 * cell["width"], box["y"] + 20)
+    page.drawn()
+    assert page.run("[attn.state.query, attn.state.key, attn.state.direction]") == [5, 2, "to"]
+
+
 def test_a_pinned_head_is_let_go_of_by_the_same_button(page: OpenPage) -> None:
     page.tab.click("#compare")
     page.tab.click("#next-head")
@@ -116,16 +144,42 @@ def test_hidden_keys_are_one_column_with_their_weight(
 
 
 def test_a_row_of_which_nothing_is_left_says_so(page: OpenPage) -> None:
-    page.run("attn.change({ hide: [0], renormalize: true, query: 0, key: 1, layer: 1 })")
+    heads = [(layer, head) for layer in range(4) for head in range(8)]
+    layer, head = next(place for place in heads if any(row[0] == 1 for row in page.head(*place)[1:]))
+    page.run(f"attn.change({{ hide: [0], renormalize: true, layer: {layer}, head: {head} }})")
     page.drawn()
-    assert not page.text("readout").endswith(": masked")
+    cell, columns = page.run("(([{ seen, columns }]) => [seen.indexOf(2), columns])(attn.headsShown())")
+    query, key = divmod(cell, columns)
+    page.run(f"attn.change({{ query: {query}, key: attn.headsShown()[0].keys.items[{key}].cells[0] }})")
+    page.drawn()
     assert page.text("readout").endswith("too little weight is left to divide")
+    assert page.text("row-list") == ""
+    masked, empty = page.text("row-masked").split(" · ")
+    assert masked == f"{columns - 1 - query} masked"
+    assert empty == f"{query} with too little left to divide"
+    style = "getComputedStyle(document.querySelector('#text [data-token=\"1\"]')).backgroundColor"
+    assert page.run(style) == "rgb(243, 223, 162)"  # `--empty`: masked tokens have none
+    page.run("attn.change({ query: 0, key: 1 })")
+    page.drawn()
+    assert page.text("readout").endswith(": masked")  # it comes later
+
+
+def test_hidden_keys_are_no_part_of_the_sum_of_a_divided_row(page: OpenPage) -> None:
+    page.run("attn.change({ hide: [0], renormalize: true })")
+    page.drawn()
+    weights = page.tab.locator("#row-list .number:last-child").all_inner_texts()
+    assert sum(map(float, weights)) == pytest.approx(1, abs=0.001)
+    assert "hidden: <s>" in page.text("row-apart")
+    assert page.tab.is_visible(".apart")
+    page.tab.select_option("#hide", "nothing")
+    page.drawn()
+    assert not page.tab.is_visible(".apart")
 
 
 def test_keys_hide_and_show(page: OpenPage) -> None:
     page.press("s")
     assert page.run("attn.state.hide") == [0]
-    assert "hidden: <s>" in page.text("row-list")
+    assert "hidden: <s>" in page.text("row-apart")
     page.press("x")
     assert page.run("attn.state.hide") == [0, 4]
     assert page.tab.input_value("#hide") == "chosen"
@@ -274,10 +328,21 @@ def test_a_dot_of_the_scatter_is_named_and_chosen(page: OpenPage) -> None:
     page.tab.mouse.move(*at)
     name = f"{farthest // 8}.{farthest % 8}"
     assert page.text("map-says").startswith(f"Head {name} · ")
-    assert f"entropy {values['entropy'][farthest]:.3g}" in page.text("map-says")
+    assert f"entropy on this text {values['entropy'][farthest]:.3g}" in page.text("map-says")
     page.tab.mouse.click(*at)
     page.drawn()
     assert page.text("head-title") == f"Head {name}"
+
+
+def test_a_pattern_is_told_apart_from_the_metric_of_the_same_name(page: OpenPage) -> None:
+    pattern = "pattern induction 0.78 (random tokens, 4,080 rows)"
+    assert page.text("map-says").startswith(f"Head 2.7 · {pattern} · induction on this text 0.")
+    assert page.tab.locator("#metric option[value=induction]").inner_text() == "induction on this text"
+    page.press("v")
+    assert page.text("map-about").startswith("across: entropy on this text, up: induction on this text")
+    page.press("v")
+    assert pattern in page.text("head-list")
+    assert "induction on this text" in page.text("head-names")
 
 
 def test_the_list_of_heads_filters_and_sorts(page: OpenPage) -> None:

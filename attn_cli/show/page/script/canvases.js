@@ -1,4 +1,5 @@
 // Canvases: how sharp they are, the colours of the style sheet, and what several views draw on them.
+import { round } from "./page.js";
 
 let recorder = null;
 
@@ -17,12 +18,12 @@ export function sharpen(canvas, width, height) {
   if (recorder) return recorder(canvas);
   const ratio = devicePixelRatio;
   place(canvas, { width, height });
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return context;
+  canvas.width = round(width * ratio);
+  canvas.height = round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return pen;
 }
 
 /** Set sides of an element, in CSS pixels. */
@@ -41,9 +42,9 @@ export function tones(canvas) {
 }
 
 /** Draw only within a rectangle, until `restore`. */
-export function within(context, ...rectangle) {
-  context.save();
-  context.beginPath();
-  context.rect(...rectangle);
-  context.clip();
+export function within(pen, ...rectangle) {
+  pen.save();
+  pen.beginPath();
+  pen.rect(...rectangle);
+  pen.clip();
 }

@@ -1,5 +1,5 @@
 // From a number to a colour: one hue from paper to ink, two for numbers with signs, in light and dark.
-import { about, abs, clamp, floor, kept, max, min, on, range } from "./page.js";
+import { about, abs, clamp, floor, kept, log, make, max, min, on, range, round, sheet } from "./page.js";
 import { onChange, state } from "./state.js";
 
 const RAMPS = {
@@ -29,16 +29,17 @@ export function onTheme(draw) {
 
 /** The colour at a part of a ramp, as red, green and blue. */
 function mixed(ramp, part) {
-  const colours = ramp.split(" ").map((colour) => colour.match(/../g).map((channel) => parseInt(channel, 16)));
+  const colours = ramp.split(" ").map((colour) => colour.match(/\w\w/g).map((channel) => parseInt(channel, 16)));
   const at = part * (colours.length - 1);
   const low = min(floor(at), colours.length - 2);
-  return colours[low].map((from, channel) => Math.round(from + (colours[low + 1][channel] - from) * (at - low)));
+  return colours[low].map((from, channel) => round(from + (colours[low + 1][channel] - from) * (at - low)));
 }
 
-/** The 256 colours of a theme, as red, green and blue; and as pixels of an `ImageData` seen as 32-bit numbers. */
+/** The 256 colours of a theme, and one more for rows with nothing left, as red, green and blue; and as pixels of an `ImageData` seen as 32-bit numbers. */
 const ramp = (theme) =>
   kept(tables, theme, () => {
-    const colours = range(LEVELS).map((level) => mixed(RAMPS[theme], level / (LEVELS - 1)));
+    const empty = getComputedStyle(document.documentElement).getPropertyValue("--empty");
+    const colours = range(LEVELS).map((level) => mixed(RAMPS[theme], level / (LEVELS - 1))).concat([mixed(`${empty} ${empty}`, 0)]);
     const bytes = Uint8Array.from(colours.flatMap((colour) => [...colour, 255]));
     return { colours, pixels: new Uint32Array(bytes.buffer) };
   });
@@ -56,16 +57,23 @@ export function scaleOf({ largest, isSigned = false }) {
 /** The part of a scale at which a value stands, 0 to 1; on one with signs 0 stands in the middle. */
 export function partOf(value, { low, high, isLog, isSigned }) {
   const size = isSigned ? abs(value) : value;
-  const part = isLog ? Math.log(max(size, low) / low) / Math.log(high / low) : (size - low) / (high - low || 1);
+  const part = isLog ? log(max(size, low) / low) / log(high / low) : (size - low) / (high - low || 1);
   return isSigned ? 0.5 + (Math.sign(value) * part) / 2 : part;
 }
 
-const levelOf = (part) => Math.round(clamp(part, 0, 1) * (LEVELS - 1));
+const levelOf = (part) => round(clamp(part, 0, 1) * (LEVELS - 1));
 
 const mixtureAt = (part, theme) => ramp(theme).colours[levelOf(part)];
 
 /** The colour of a number from 0 to 1, for a style. */
 export const colour = (part, theme) => `rgb(${mixtureAt(part, theme)})`;
+
+/** The colours of a ramp, from its lowest to its highest. */
+export function rampBar(theme) {
+  const bar = make("span", "ramp");
+  bar.style.backgroundImage = `linear-gradient(to right, ${range(17).map((part) => colour(part / 16, theme))})`;
+  return bar;
+}
 
 /** The colour of text on it. */
 export function ink(part, theme) {
@@ -73,15 +81,15 @@ export function ink(part, theme) {
   return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.19 ? "#0c0d10" : "#ffffff"; // the one with more contrast
 }
 
-/** A picture with one pixel a cell: `valueOf` gives its number, or null where it is to be transparent. */
+/** A picture with one pixel a cell: `valueOf` gives its number, null where it is to be transparent, undefined where it has the colour of rows with nothing left. */
 export function bitmapOf(columns, rows, valueOf, rampName, scale) {
-  const bitmap = new OffscreenCanvas(columns, rows);
+  const pen = sheet(columns, rows);
   const image = new ImageData(columns, rows);
   const [cells, { pixels }] = [new Uint32Array(image.data.buffer), ramp(rampName)];
   cells.forEach((_, cell) => {
     const value = valueOf(cell);
-    if (value !== null) cells[cell] = pixels[levelOf(partOf(value, scale))];
+    if (value !== null) cells[cell] = pixels[value === undefined ? LEVELS : levelOf(partOf(value, scale))];
   });
-  bitmap.getContext("2d").putImageData(image, 0, 0);
-  return bitmap;
+  pen.putImageData(image, 0, 0);
+  return pen.canvas;
 }

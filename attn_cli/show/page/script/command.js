@@ -1,10 +1,11 @@
 // The command that shows the chosen head in a terminal.
-import { about, shortName, write } from "./page.js";
+import { about, blockOf, shortName, write } from "./page.js";
 import { kindShown, onChange, state } from "./state.js";
 
 function drawCommand() {
-  const kind = about.kinds.length > 1 ? ` --kind ${kindShown().kind}` : "";
-  write("command", `attn inspect --heads ${shortName(state)}${kind} ${about.again}`);
+  const heads = `--heads ${shortName(state)}${about.kinds.length > 1 ? ` --kind ${kindShown().kind}` : ""}`;
+  write("command", `attn inspect ${heads} ${about.again}`);
+  write("explain", `attn explain ${heads} --query ${state.query * blockOf(state.kind, "queries")} --key ${state.key * blockOf(state.kind, "keys")} ${about.again}`);
 }
 
 export function startCommand() {

@@ -1,12 +1,12 @@
 // The controls: each sets a part of the state, shows what it is, and has a key that does the same.
-import { about, element, every, on, onClicks, set, shortName, write } from "./page.js";
-import { change, haveWords, kindShown, mayMerge, onChange, state } from "./state.js";
+import { element, every, find, on, onClicks, set, shortName, textOf, write } from "./page.js";
+import { change, haveWords, mayMerge, onChange, state } from "./state.js";
 
 const controls = every("[data-set]");
 
 /** Which keys a choice hides. */
 function keysOf(choice) {
-  const { special } = about.texts[kindShown().keys];
+  const { special } = textOf(state.kind, "keys");
   return { nothing: [], first: [0], special, chosen: [state.key] }[choice];
 }
 
@@ -30,7 +30,7 @@ export function turn(name, by = 1) {
 
 /** What its key does with a control or a group of them: the next choice; a button is pressed. */
 export function use(target) {
-  const { set: name } = (target.querySelector("[data-set]") ?? target).dataset;
+  const { set: name } = (find("[data-set]", target) ?? target).dataset;
   if (name) turn(name);
   else target.click();
 }
@@ -53,14 +53,11 @@ function show() {
     if (control.options) control.value = valueOf(name);
     else press(control, to === state[name]);
   }
-  for (const part of every("[data-when]")) {
-    const [name, ...values] = part.dataset.when.split(" ");
-    part.hidden = !values.includes(state[name]);
-  }
+  for (const part of every("[data-when]")) part.hidden = !part.dataset.when.includes(state[part.dataset.of]);
   element("words").disabled = !haveWords();
   element("hide").disabled = !mayMerge();
   element("renormalize").disabled = !hide.length;
-  element("hide").querySelector("[value=special]").hidden = ["", "0"].includes(`${keysOf("special")}`);
+  find("[value=special]", element("hide")).hidden = ["", "0"].includes(`${keysOf("special")}`);
   press(element("compare"), !!pinned);
   write("compare", pinned ? `beside ${shortName(pinned)}` : "compare");
 }

@@ -1,9 +1,7 @@
 // The lines of the payload: base64 of raw deflate streams, inflated when they are needed.
 import { element, floor } from "./page.js";
 
-const bytesOf = Uint8Array.fromBase64
-  ? (text) => Uint8Array.fromBase64(text)
-  : (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 let lines = null;
 

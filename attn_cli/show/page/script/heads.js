@@ -1,17 +1,14 @@
 // The weights of heads: which cells are visible, and the number in each; kept for the last heads asked for.
-import { about, ceil, floor, isAt, kept, range } from "./page.js";
+import { about, blockOf, ceil, floor, isAt, kept, range, SIDES, textOf } from "./page.js";
 import { inflate, inflateExact } from "./entries.js";
 
-const MOST_BYTES = 64 << 20; // bytes of matrices
+const MOST_CELLS = 32 << 20; // of matrices
 const most = 2 ** about.bits - 1;
 const heads = new Map();
 const masks = new Map();
 
 /** T and S: how many rows and columns the matrices of a kind have. */
-export function sizeOf(kind) {
-  const { queries, keys, cells } = about.kinds[kind];
-  return [queries, keys].map((text, side) => ceil(about.texts[text].labels.length / cells[side]));
-}
+export const sizeOf = (kind) => SIDES.map((side) => ceil(textOf(kind, side).labels.length / blockOf(kind, side)));
 
 /** `seen` (T × S): 1 where the query may look; `cells`: the indices of these, column after column. */
 export function maskOf({ kind, layer }) {
@@ -54,12 +51,9 @@ export const headAtHand = (place) => heads.get(nameOf(place))?.ready;
 /** The head at this place: T × S `values`, of which each times `unit` is a weight, and where it may look. */
 export function headAt(place) {
   const name = nameOf(place);
-  const { promise } = kept(heads, name, () => {
-    const found = { promise: readHead(place).then((head) => (found.ready = head)) };
-    return found;
-  });
-  forgetOthers(name);
-  return promise;
+  const held = kept(heads, name, () => ({}));
+  forgetOthers(name, sizeOf(place.kind));
+  return (held.promise ??= readHead(place).then((head) => (held.ready = head)));
 }
 
 async function readHead(place) {
@@ -99,14 +93,9 @@ export async function stepsOf(place) {
   return found;
 }
 
-function forgetOthers(newest) {
-  const bytes = (name) => sizeOf(name.split(".")[0]).reduce((rows, columns) => rows * columns) * (about.bits === 8 ? 1 : 2);
-  let total = [...heads.keys()].reduce((sum, name) => sum + bytes(name), 0);
-  for (const name of heads.keys()) {
-    if (total <= MOST_BYTES || name === newest) return;
-    total -= bytes(name);
-    heads.delete(name);
-  }
+/** Forget heads that were asked for before this one, if they are many. */
+function forgetOthers(newest, [rows, columns]) {
+  for (const name of heads.keys()) if (name !== newest && heads.size * rows * columns > MOST_CELLS) heads.delete(name);
 }
 
 /** The places of all heads of a kind; `row`: the index of the layer. */
@@ -115,11 +104,17 @@ export function placesOf(kind) {
   return layers.flatMap((layer, row) => range(heads).map((head) => ({ kind, layer, head, row })));
 }
 
-/** What a head is known for: its pattern, share and rows; null if nothing stands out. */
+/** What a head is known for: its pattern, share and what this is measured on; null if nothing stands out. */
 export const patternOf = (place) => about.kinds[place.kind].patterns[indexOf(place)];
 
-/** The pattern and its share as text; empty if nothing stands out. */
-export const patternText = (place) => (patternOf(place) ?? []).slice(0, 2).map((part) => part.toFixed?.(2) ?? part).join(" ");
+/** The pattern, its share and the tokens that this is measured on, as text; empty if nothing stands out. */
+export function patternText(place) {
+  const [pattern, share, measuredOn] = patternOf(place) ?? [];
+  return pattern ? `pattern ${pattern} ${share.toFixed(2)} (${measuredOn})` : "";
+}
+
+/** What a metric is called beside patterns, which are measured on other tokens. */
+export const onThisText = (metric) => `${metric} on this text`;
 
 /** The value of a metric for a head; null if no row counts for it. */
 export const metricOf = (place, metric) => about.kinds[place.kind].metrics[metric][indexOf(place)];

@@ -1,12 +1,9 @@
 // Lists whose lines are chosen: the Tab key reaches the chosen one, arrow keys go on from it.
-import { hasFocus, make, on } from "./page.js";
-
-/** A button that the Tab key does not reach by itself. */
-export const button = (attributes, ...parts) => make("button", { class: "plain", type: "button", ...attributes }, ...parts);
+import { find, hasFocus, make, on } from "./page.js";
 
 /** A line of a list: what its button holds, and the cell with the button among others. */
 export function listLine(isChosen, choose, held, cellsWith) {
-  const line = make("tr", isChosen ? "chosen" : "", ...cellsWith(button({ tabindex: -1, ...(isChosen && { "aria-current": true }) }, held)));
+  const line = make("tr", isChosen ? "chosen" : "", ...cellsWith(make("button", { class: "plain", type: "button", tabindex: -1, ...(isChosen && { "aria-current": true }) }, held)));
   on(line, "click", choose);
   return line;
 }
@@ -15,7 +12,7 @@ export function listLine(isChosen, choose, held, cellsWith) {
 export function fillList(list, lines) {
   const isFocused = hasFocus(list);
   list.replaceChildren(...lines);
-  const reached = list.querySelector(".chosen button") ?? list.querySelector("button");
+  const reached = find(".chosen button", list) ?? find("button", list);
   if (reached) reached.tabIndex = 0;
   if (isFocused) reached?.focus();
 }

@@ -1,18 +1,18 @@
 // Numbers and tokens as text: no more digits than are known.
-import { about, abs, ceil, max, min, range } from "./page.js";
+import { abs, blockOf, ceil, clamp, min, range, textOf } from "./page.js";
 
-const DIGITS = about.bits === 8 ? 3 : 4;
 const EXACT = 5; // digits in a list
 
-const digitsOf = (error) => min(DIGITS, max(1, ceil(-Math.log10(error))));
+const digitsOf = (error) => clamp(ceil(-Math.log10(error)), 1, EXACT);
 
 /** A weight as a number for other programs, with the digits that are known of it. */
 export const plainNumber = (weight, error) => error ? weight.toFixed(digitsOf(error)) : `${weight}`;
 
 /** A weight, or a difference of weights, with the digits that are known of it: it may be off by `error`. */
-export function weightText(weight, error) {
+export function weightText(weight, error, isDifference) {
   if (!error) return (weight === 0 || abs(weight) >= 1e-4 ? `${Number(weight.toFixed(EXACT))}` : weight.toExponential(2)).replace(/^-/, "−");
   const digits = digitsOf(error);
+  if (isDifference && !Number(weight.toFixed(digits))) return "≈ 0";
   return weight === 0 ? `<${error.toFixed(digits)}` : weight.toFixed(digits).replace("-", "−");
 }
 
@@ -26,12 +26,9 @@ export function numberText(number) {
 export const short = (value) =>
   value === null ? "–" : Number.isInteger(value) ? `${value}` : abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
-/** How many tokens a row or a column of a kind stands for. */
-export const blockOf = (kind, side) => about.kinds[kind].cells[side === "queries" ? 0 : 1];
-
 /** The label of a row or a column, and the numbers of its first and last token. */
 export function labelOf(kind, side, index) {
-  const { labels } = about.texts[about.kinds[kind][side]];
+  const { labels } = textOf(kind, side);
   const size = blockOf(kind, side);
   const position = index * size;
   return { position, last: min(position + size, labels.length) - 1, label: labels[position] };
@@ -53,10 +50,10 @@ export const numberOf = ({ position, last }) => last > position ? `${position}�
 export const named = (item) => `${numberOf(item)} ${apart(item.label)}`.trim();
 
 /** As much of a label as there is room for. */
-export function fitted(context, label, room) {
-  if (context.measureText(label).width <= room) return label;
+export function fitted(pen, label, room) {
+  if (pen.measureText(label).width <= room) return label;
   const characters = charactersOf(label);
   const cut = () => `${characters.join("")}…`;
-  while (characters.length > 1 && context.measureText(cut()).width > room) characters.pop();
+  while (characters.length > 1 && pen.measureText(cut()).width > room) characters.pop();
   return cut();
 }

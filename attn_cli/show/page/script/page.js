@@ -1,13 +1,24 @@
 // What the page knows besides the numbers of its heads, and small functions on elements.
 
-export const { abs, ceil, floor, max, min } = Math;
+export const { abs, ceil, floor, hypot, log, max, min, round, PI } = Math;
 
 export const element = (id) => document.getElementById(id);
+
+/** The first element that a selector finds. */
+export const find = (selector, holder = document) => holder.querySelector(selector);
 
 /** The elements that a selector finds. */
 export const every = (selector, holder = document) => [...holder.querySelectorAll(selector)];
 
 export const about = JSON.parse(element("about").textContent);
+
+/** The text whose tokens are the queries, or the keys, of a kind. */
+export const textOf = (kind, side) => about.texts[about.kinds[kind][side]];
+
+export const SIDES = ["queries", "keys"];
+
+/** How many tokens a row or a column of a kind stands for. */
+export const blockOf = (kind, side) => about.kinds[kind].cells[SIDES.indexOf(side)];
 
 /** Set attributes of an element. */
 export function set(target, attributes) {
@@ -26,6 +37,9 @@ export function make(tag, look, ...parts) {
 export const isolated = (text) => make("bdi", {}, text);
 
 export const write = (id, text) => (element(id).textContent = text);
+
+/** Whether an element has a class. */
+export const toggle = (target, name, isOn) => target.classList.toggle(name, isOn);
 
 export const fill = (id, parts) => element(id).replaceChildren(...parts);
 
@@ -75,6 +89,9 @@ export function pointOn(target, { clientX, clientY }) {
   const { left, top } = boxOf(target);
   return [clientX - left, clientY - top];
 }
+
+/** What draws on a canvas that is not on the page: its `canvas`. */
+export const sheet = (width, height, settings) => new OffscreenCanvas(width, height).getContext("2d", settings);
 
 /** Whether the focus is in an element. */
 export const hasFocus = (target) => target.contains(document.activeElement);

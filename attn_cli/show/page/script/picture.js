@@ -1,5 +1,5 @@
 // A view as SVG: what it draws on its canvases, as shapes and text.
-import { boxOf, ceil, every, floor, max, min, set } from "./page.js";
+import { boxOf, ceil, every, find, floor, max, min, PI, set, sheet } from "./page.js";
 import { record } from "./canvases.js";
 import { drawAll } from "./state.js";
 
@@ -22,13 +22,13 @@ function writeText(parent, font, attributes, text) {
 /** A context of a canvas that draws into a group of SVG: as much of one as the views use. */
 class Recorder {
   constructor(group) {
-    Object.assign(this, { group, path: "", stack: [], measure: new OffscreenCanvas(1, 1).getContext("2d") });
+    Object.assign(this, { group, path: "", stack: [], measure: sheet(1, 1) });
   }
   save() { this.stack.push({ ...this }); }
   restore() { Object.assign(this, this.stack.pop()); }
   nest(attributes) { this.group = add(this.group, "g", attributes); }
   translate(x, y) { this.nest({ transform: `translate(${x} ${y})` }); }
-  rotate(angle) { this.nest({ transform: `rotate(${(angle * 180) / Math.PI})` }); }
+  rotate(angle) { this.nest({ transform: `rotate(${(angle * 180) / PI})` }); }
   beginPath() { this.path = ""; }
   moveTo(...at) { this.path += `M${at}`; }
   lineTo(...at) { this.path += `L${at}`; }
@@ -63,7 +63,7 @@ class Recorder {
 
 /** Pixels as a path for each colour; neighbours in a row are one rectangle. */
 function runsOf(source, left, top, width, height) {
-  const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const copy = sheet(width, height, { willReadFrequently: true });
   copy.drawImage(source, -left, -top);
   const { data } = copy.getImageData(0, 0, width, height);
   const pixels = new Uint32Array(data.buffer);
@@ -83,7 +83,7 @@ function runsOf(source, left, top, width, height) {
 export function pictureOf(section) {
   const canvases = every("canvas", section).filter((canvas) => boxOf(canvas).width);
   const [boxes, outer, style] = [canvases.map(boxOf), boxOf(section), getComputedStyle(section)];
-  const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => document.querySelector(one).textContent);
+  const texts = ["h1", `#${section.id} h2`, `#${section.id} .says`, "#precision"].map((one) => find(one).textContent);
   const [above, first] = [3.5 * TEXT_LINE, min(...boxes.map(({ top }) => top))];
   const height = above + max(...boxes.map(({ bottom }) => bottom)) - first + 1.5 * TEXT_LINE;
   const size = { width: outer.width, height, viewBox: `0 0 ${outer.width} ${height}`, "xml:space": "preserve" };

@@ -1,5 +1,5 @@
 // Takes pictures, the row and a link from the page.
-import { element, every, make, onClicks, shortName, write } from "./page.js";
+import { element, every, make, onClicks, sheet, shortName, write } from "./page.js";
 import { addressOf, state } from "./state.js";
 import { pictureOf } from "./picture.js";
 import { rowAsCsv } from "./views/row.js";
@@ -19,17 +19,18 @@ async function asPng() {
   const picture = new Image();
   picture.src = address;
   await picture.decode();
-  const canvas = new OffscreenCanvas(picture.width * SHARPNESS, picture.height * SHARPNESS);
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const [width, height] = [picture.width * SHARPNESS, picture.height * SHARPNESS];
+  const pen = sheet(width, height);
+  pen.drawImage(picture, 0, 0, width, height);
   URL.revokeObjectURL(address);
-  return canvas.convertToBlob();
+  return pen.canvas.convertToBlob();
 }
 
 /** A list is no picture. */
 const canBeDrawn = () => every("canvas", part()).some((canvas) => canvas.checkVisibility());
 
 async function save(suffix, type, contentOf) {
-  if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list is no picture; map and scatter are");
+  if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list is no picture");
   const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);

@@ -1,10 +1,11 @@
 // A head as it is shown: between tokens or words, its hidden keys as one column, rows divided by what is left.
-import { about, abs, isAt, kept, max, min, range, shortName } from "./page.js";
+import { about, abs, isAt, kept, max, min, range, shortName, textOf } from "./page.js";
 import { headAt, headAtHand } from "./heads.js";
 import { labelOf } from "./numbers.js";
 import { change, onChange, state } from "./state.js";
 
 const MOST_SHOWN = 4;
+const EMPTY = 2; // in `seen`: of a row of which too little is left to divide
 const keptShown = new Map();
 let difference = {};
 
@@ -37,9 +38,7 @@ export function onHeads(view, box) {
 export const headShown = () => headsShown()?.[0];
 
 /** The row and the column of a cell as stored: the one under the pointer, else the chosen one. */
-export function spot(head, { query, key } = state.hover ?? state) {
-  return { row: head.queries.of[query], column: head.keys.of[key] };
-}
+export const spot = (head, { query, key } = state.hover ?? state) => ({ row: head.queries.of[query], column: head.keys.of[key] });
 
 /** Fetch those that are not at hand. */
 onChange(() => {
@@ -56,7 +55,7 @@ function shownOf(head) {
 /** Rows or columns as they are shown: each with its label and its cells; `of` tells where a cell is shown. */
 function sideOf(kind, side, count) {
   const words = new Map();
-  if (state.words) for (const [label, ...cells] of about.texts[about.kinds[kind][side]].words) words.set(cells[0], { label, cells });
+  if (state.words) for (const [label, ...cells] of textOf(kind, side).words) words.set(cells[0], { label, cells });
   const of = new Int32Array(count).fill(-1);
   const hidden = side === "keys" ? state.hide : [];
   const items = [];
@@ -105,35 +104,35 @@ function merged(head, rows, columns) {
   return state.renormalize && columns.items[wide - 1].isHidden ? divided(shown, each) : shown;
 }
 
-/** With the largest weight as well, of tokens that may look at several. */
+/** With the largest weight as well, of tokens that may look at several, and its cell. */
 function withWeights(shown) {
   const { rows, columns, values, seen, keys } = shown;
   const shownKeys = columns - (keys.items[columns - 1].isHidden ? 1 : 0);
-  let largest = 0;
+  let [largest, strongest] = [0, 0];
   for (const row of range(rows)) {
     const [first, seenKeys] = [row * columns, seen.subarray(row * columns, (row + 1) * columns)];
     if (seenKeys.indexOf(1) === seenKeys.lastIndexOf(1)) continue;
-    for (let cell = first; cell < first + shownKeys; cell += 1) largest = max(largest, abs(values[cell]));
+    for (let cell = first; cell < first + shownKeys; cell += 1) if (abs(values[cell]) > largest) [largest, strongest] = [abs(values[cell]), cell];
   }
-  const at = (numbers) => (row, column) => numbers[row * columns + column];
-  return { ...shown, largest, weight: at(values), isSeen: at(seen) };
+  const weight = (row, column) => values[row * columns + column];
+  const is = (what) => (row, column) => seen[row * columns + column] === what;
+  return { ...shown, largest, strongest, weight, isSeen: is(1), isEmpty: is(EMPTY) };
 }
 
-/** Rows divided by what hidden keys and a sink leave; none is left to see where that may be nothing. */
+/** Rows divided by what hidden keys and a sink leave; `EMPTY` where that may be nothing. */
 function divided(whole, each) {
   const { rows, columns, sink, weight } = whole;
   const hidden = columns - 1;
   const [values, seen] = [whole.values.slice(), whole.seen.slice()];
   const unsure = each * (whole.keys.items[hidden].cells.length + (sink ? 1 : 0)) + 1e-6; // float32
   const left = range(rows).map((row) => 1 - weight(row, hidden) - (sink?.[row] ?? 0));
-  const isLeft = left.map((share) => share > unsure);
   for (const row of range(rows)) {
     for (let cell = row * columns; cell < row * columns + hidden; cell += 1) {
-      if (isLeft[row]) values[cell] = min(1, values[cell] / left[row]);
-      else seen[cell] = values[cell] = 0;
+      if (left[row] > unsure) values[cell] = min(1, values[cell] / left[row]);
+      else [values[cell], seen[cell]] = [0, seen[cell] && EMPTY];
     }
   }
-  const shown = withWeights({ ...whole, values, seen, isLeft });
+  const shown = withWeights({ ...whole, values, seen, isDivided: true });
   shown.error = (row, column) => {
     const own = whole.error(row, column);
     return column === hidden ? own : min(1, (own + unsure * shown.weight(row, column)) / (left[row] - unsure));
@@ -144,8 +143,9 @@ function divided(whole, each) {
 /** Two heads with their names, and how much more weight the first one gives: from -1 to 1. */
 function compared(one, other) {
   const values = one.values.map((value, cell) => value - other.values[cell]);
-  const seen = one.seen.map((isSeen, cell) => isSeen | other.seen[cell]);
-  const shown = withWeights({ ...one, isSigned: true, values, seen });
+  const seen = one.seen.map((isSeen, cell) => max(isSeen, other.seen[cell]));
+  const sink = (one.sink || other.sink) && range(one.rows).map((row) => (one.sink?.[row] ?? 0) - (other.sink?.[row] ?? 0));
+  const shown = withWeights({ ...one, isSigned: true, values, seen, sink });
   shown.isExact = one.isExact && other.isExact;
   shown.error = (row, column) => one.error(row, column) + other.error(row, column);
   const names = [one, other].map(({ place }) => shortName(place));

@@ -1,43 +1,20 @@
 // What is shown: one object, its listeners, and the fragment of the address that shows the same again.
-import { about, clamp, shortName } from "./page.js";
+import { about, clamp, shortName, SIDES, textOf } from "./page.js";
 import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
 
 /** A metric for the second axis: any but the one that the map begins with. */
-function anotherMetric({ metric, metrics }) {
-  return Object.keys(metrics).find((name) => name !== metric) ?? metric;
-}
+const anotherMetric = ({ metric, metrics }) => Object.keys(metrics).find((name) => name !== metric) ?? metric;
 
 // `direction`: "from" shades what the query looks at, "to" who looks at the key; `query` and `key` are rows and
 // columns as stored; `hide`: the keys that are hidden; `pinned`: a head to compare with; `all`: the whole list; `x`
 // and `y`: the first column and row that are seen; `hover`: under the pointer. All but that is in the address, by
 // its type here.
-export const state = {
-  direction: "from",
-  view: "matrix",
-  scale: "common",
-  overview: "map",
-  hide: [],
-  renormalize: false,
-  ...about.begin,
-  metric: about.kinds[0].metric,
-  theme: "",
-  all: false,
-  zoom: 1,
-  x: 0,
-  y: 0,
-  hover: null,
-  words: false,
-  pinned: null,
-  across: anotherMetric(about.kinds[0]),
-  pattern: "",
-  whole: -1,
-};
+export const state = { ...about.begin, metric: about.kinds[0].metric, across: anotherMetric(about.kinds[0]), hover: null };
 const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
-const CHOICES = { theme: ["", "light", "dark"], direction: ["from", "to"], view: ["matrix", "lines"], scale: ["common", "head", "log"], overview: ["map", "scatter", "list"] };
 const views = [];
 let frame = 0;
 let writing = 0;
@@ -78,7 +55,7 @@ function settle() {
   state.zoom = clamp(state.zoom || 1, 1, 1000);
   [state.x, state.y] = [state.x || 0, state.y || 0];
   if (!(state.across in metrics)) state.across = anotherMetric(kindShown());
-  for (const [name, choices] of Object.entries(CHOICES)) if (!choices.includes(state[name])) [state[name]] = choices;
+  for (const [name, choices] of Object.entries(about.choices)) if (!choices.includes(state[name])) [state[name]] = choices;
   if (!layers.includes(state.pinned?.layer) || state.pinned.head !== inRange(state.pinned.head, heads)) state.pinned = null;
   state.hide = [...new Set(state.hide)].filter((key) => key < columns).sort((one, other) => one - other);
   if (!mayMerge() || state.hide.length === columns) state.hide = [];
@@ -94,15 +71,10 @@ export const metricShown = () => state.metric === THUMBNAILS ? kindShown().metri
 export const mayMerge = () => kindShown().cells.every((size) => size === 1);
 
 /** Whether tokens can be merged into words. */
-export function haveWords() {
-  const { queries, keys } = kindShown();
-  return mayMerge() && [queries, keys].every((text) => about.texts[text].words);
-}
+export const haveWords = () => mayMerge() && SIDES.every((side) => textOf(state.kind, side).words);
 
 /** Whether views are about what the chosen query looks at, not about who looks at the chosen key. */
 export const isFrom = () => state.direction === "from";
-
-const SIDES = ["queries", "keys"];
 
 /** The side of the chosen token in a head, and the other one. */
 export const sidesShown = () => isFrom() ? SIDES : SIDES.toReversed();
@@ -130,7 +102,8 @@ function asValue(text, like) {
   return typeof like === "string" ? text : placeIn(text);
 }
 
-function placeIn(text) {
+/** The place of a head with this name; null if it is none. */
+export function placeIn(text) {
   const [, layer, head] = /^(\d+)\.(\d+)$/.exec(text) ?? [];
   return head === undefined ? null : { layer: Number(layer), head: Number(head) };
 }

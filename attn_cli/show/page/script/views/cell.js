@@ -79,11 +79,7 @@ async function drawCell() {
   const products = cell.features ?? [];
   fill("cell-products", products.map(({ feature, ...numbers }) => make("tr", "", nameCell(feature), ...Object.values(numbers).map((number) => numberCell(numberText(number))))));
   element("cell-features").hidden = !cell.features;
-  write("cell-absent", absentOf(exact));
+  write("cell-absent", exact.lacks);
 }
-
-/** Which steps are not known, and why; a layer that adds no bias lacks nothing. */
-const absentOf = ({ absent, steps }) =>
-  Object.entries(absent).filter(([step]) => step !== "bias" || !steps.scores).map(([step, why]) => `No ${step}: ${why}.`).join(" ");
 
 onChange(drawCell);

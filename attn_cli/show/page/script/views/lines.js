@@ -28,19 +28,19 @@ function drawLines([head]) {
   const whole = max(head.rows, head.columns) * TOKEN_LINE + 4;
   element("lines-length").style.height = `${whole}px`;
   const [width, tall] = [box.clientWidth, min(560, whole)];
-  const context = sharpen(linesCanvas, width, tall);
-  within(context, 0, 0, width, tall); // a picture that is saved has no edge of its own
+  const pen = sharpen(linesCanvas, width, tall);
+  within(pen, 0, 0, width, tall); // a picture that is saved has no edge of its own
   const [tone, scale, theme] = [tones(linesCanvas), scaleOf(head), themeOf()];
   const y = (index) => (index + 0.5) * TOKEN_LINE - box.scrollTop;
   const { row, column } = spot(head);
   const isOfChosen = (cell) => (isFrom() ? floor(cell / head.columns) === row : cell % head.columns === column);
   const line = (cell, isChosen) => {
-    context.strokeStyle = isChosen ? tone.accent : colour(0.25 + 0.75 * partOf(head.values[cell], scale), theme);
-    context.lineWidth = 0.5 + 3 * head.values[cell];
-    context.beginPath();
-    context.moveTo(width * 0.32, y(floor(cell / head.columns)));
-    context.lineTo(width * 0.68, y(cell % head.columns));
-    context.stroke();
+    pen.strokeStyle = isChosen ? tone.accent : colour(0.25 + 0.75 * partOf(head.values[cell], scale), theme);
+    pen.lineWidth = 0.5 + 3 * head.values[cell];
+    pen.beginPath();
+    pen.moveTo(width * 0.32, y(floor(cell / head.columns)));
+    pen.lineTo(width * 0.68, y(cell % head.columns));
+    pen.stroke();
   };
   const { least, cells } = strongOf(head);
   cells.forEach((cell) => isOfChosen(cell) || line(cell, false));
@@ -48,12 +48,12 @@ function drawLines([head]) {
   const names = (items, x, textAlign, chosen) => items.forEach((item, index) => {
     const at = y(index);
     if (at < -TOKEN_LINE || at > tall + TOKEN_LINE) return;
-    Object.assign(context, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
-    context.fillText(fitted(context, named(item), width * 0.32 - 12), x, at);
+    Object.assign(pen, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
+    pen.fillText(fitted(pen, named(item), width * 0.32 - 12), x, at);
   });
   names(head.queries.items, width * 0.32 - 8, "right", isFrom() ? row : -1);
   names(head.keys.items, width * 0.68 + 8, "left", isFrom() ? -1 : column);
-  context.restore();
+  pen.restore();
   write("lines-least", `${least} (${cells.length})`);
 }
 

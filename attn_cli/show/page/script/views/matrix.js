@@ -1,7 +1,7 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
-import { abs, ceil, clamp, element, floor, max, min, on, onPointer, pointOn } from "../page.js";
+import { abs, ceil, clamp, element, floor, hypot, max, min, on, onClicks, onPointer, PI, pointOn } from "../page.js";
 import { fontOf, place, sharpen, tones, within } from "../canvases.js";
-import { change, state } from "../state.js";
+import { change, chosenBy, state } from "../state.js";
 import { bitmapOf, rampOf, scaleOf } from "../colours.js";
 import { fitted } from "../numbers.js";
 import { headShown, headsShown, onHeads, spot } from "../shown.js";
@@ -20,7 +20,7 @@ function paintingOf(head) {
   const look = `${ramp} ${state.scale}`;
   const before = bitmaps.get(head);
   if (before?.look === look) return before.bitmap;
-  const bitmap = bitmapOf(head.columns, head.rows, (cell) => head.seen[cell] ? head.values[cell] : null, ramp, scaleOf(head));
+  const bitmap = bitmapOf(head.columns, head.rows, (cell) => [null, head.values[cell]][head.seen[cell]], ramp, scaleOf(head));
   bitmaps.set(head, { look, bitmap });
   return bitmap;
 }
@@ -30,7 +30,8 @@ function layout(head) {
   const width = matrixCanvas.parentElement.clientWidth;
   const tallest = min(width, max(420, innerHeight - 260));
   const count = headsShown().length;
-  const [left, top] = [gutter(head.queries, width), gutter(head.keys, width) + (count > 1 ? GAP : 0)];
+  const [left, labelled] = [head.queries, head.keys].map((side) => gutter(side, width));
+  const top = labelled + (count > 1 ? GAP : 0);
   const room = (width - left - 2 + GAP) / count - GAP;
   const least = min(room / head.columns, (tallest - top - 2) / head.rows, LARGEST_CELL);
   const size = min(least * state.zoom, max(least, LARGEST_CELL));
@@ -38,7 +39,7 @@ function layout(head) {
   const [columns, rows] = [wide / size, high / size];
   state.x = clamp(state.x, 0, head.columns - columns);
   state.y = clamp(state.y, 0, head.rows - rows);
-  return { left, top, size, columns, rows, wide, high, count };
+  return { left, top, labelled, size, columns, rows, wide, high, count };
 }
 
 function gutter({ items }, width) {
@@ -50,8 +51,8 @@ function drawMatrix(heads) {
   if (state.view !== "matrix") return;
   const at = layout(heads[0]);
   const { left, top, wide, high, size, count } = at;
-  const context = sharpen(matrixCanvas, left + count * (wide + GAP) - GAP + 2, top + high + 2);
-  heads.forEach((head, index) => panel(context, head, { ...at, index, left: left + index * (wide + GAP) }));
+  const pen = sharpen(matrixCanvas, left + count * (wide + GAP) - GAP + 2, top + high + 2);
+  heads.forEach((head, index) => panel(pen, head, { ...at, index, left: left + index * (wide + GAP) }));
   const [x, y] = cornerOf(spot(heads[0], state), at);
   place(element("matrix-cell"), { left: x, top: y, width: size, height: size });
 }
@@ -59,65 +60,73 @@ function drawMatrix(heads) {
 const cornerOf = ({ row, column }, { left, top, size }) => [left + (column - state.x) * size, top + (row - state.y) * size];
 
 /** One of the heads that stand side by side, with a cross over its row and its column. */
-function panel(context, head, at) {
+function panel(pen, head, at) {
   const { left, top, wide, high, size, count } = at;
   const { masked, ink, accent } = tones(matrixCanvas);
-  Object.assign(context, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
-  context.fillRect(left, top, wide, high);
-  context.imageSmoothingEnabled = size * devicePixelRatio < 1;
-  context.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);
-  context.fillStyle = ink;
-  if (count > 1) context.fillText(head.name, left, GAP - 4);
+  Object.assign(pen, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
+  pen.fillRect(left, top, wide, high);
+  pen.imageSmoothingEnabled = size * devicePixelRatio < 1;
+  pen.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);
+  pen.fillStyle = ink;
+  if (count > 1) pen.fillText(head.name, left, GAP - 4);
   const focus = spot(head);
-  labels(context, head, at, focus, (isChosen) => isChosen ? accent : ink);
+  labels(pen, head, at, focus, (isChosen) => isChosen ? accent : ink);
   const [x, y] = cornerOf(focus, at);
-  within(context, left - 1, top - 1, wide + 2, high + 2);
-  context.strokeRect(left - 1, y - 0.5, wide + 2, size + 1);
-  context.strokeRect(x - 0.5, top - 1, size + 1, high + 2);
-  context.restore();
+  within(pen, left - 1, top - 1, wide + 2, high + 2);
+  pen.strokeRect(left - 1, y - 0.5, wide + 2, size + 1);
+  pen.strokeRect(x - 0.5, top - 1, size + 1, high + 2);
+  pen.restore();
 }
 
 /** Labels of as many rows (of the first head) and columns as there is room for, those of the cross always. */
-function labels(context, { queries, keys }, { left, top, wide, high, size, count, index }, { row, column }, toneOf) {
+function labels(pen, { queries, keys }, { left, top, labelled, wide, high, size, index }, { row, column }, toneOf) {
   const every = ceil(LABEL_LINE / size);
   const each = ({ items }, first, length, chosen, drawLabel) => {
     for (let index = floor(first); index < min(first + length / size, items.length); index += 1) {
       const [along, isChosen] = [(index - first + 0.5) * size, index === chosen];
       const isNamed = index % every === 0 && (every === 1 || abs(index - chosen) >= every);
-      context.fillStyle = toneOf(isChosen);
+      pen.fillStyle = toneOf(isChosen);
       if ((isChosen || isNamed) && along >= 0 && along <= length) drawLabel(items[index], along);
     }
   };
-  if (!index) each(queries, state.y, high, row, (item, y) => tokenLabel(context, item, left - 6, top + y, left - 10, 0));
-  const room = top - 10 - (count > 1 ? GAP : 0);
-  each(keys, state.x, wide, column, (item, x) => tokenLabel(context, item, left + x, top - 6, room, -Math.PI / 2));
+  if (!index) each(queries, state.y, high, row, (item, y) => tokenLabel(pen, item, left - 6, top + y, left - 10, 0));
+  each(keys, state.x, wide, column, (item, x) => tokenLabel(pen, item, left + x, top - 6, labelled - 10, -PI / 2));
 }
 
 /** A label after its number, as much of it as there is room for: it ends at the place, or goes up from it. */
-function tokenLabel(context, { position, label }, x, y, room, angle) {
-  const widthOf = (text) => context.measureText(text).width;
+function tokenLabel(pen, { position, label }, x, y, room, angle) {
+  const widthOf = (text) => pen.measureText(text).width;
   const number = `${position} `;
-  const shown = fitted(context, label, room - widthOf(number));
+  const shown = fitted(pen, label, room - widthOf(number));
   const start = angle ? 0 : -widthOf(number + shown);
   const line = LABEL_LINE / 2 + 1;
-  within(context, ...(angle ? [x - line, y - room - 4, LABEL_LINE + 2, room + 10] : [0, y - line, x + 6, LABEL_LINE + 2])); // combining marks tower
-  context.textBaseline = "middle";
-  context.translate(x, y);
-  context.rotate(angle);
-  context.fillText(number, start, 0);
-  context.fillText(shown, start + widthOf(number), 0);
-  context.restore();
+  within(pen, ...(angle ? [x - line, y - room - 4, LABEL_LINE + 2, room + 10] : [0, y - line, x + 6, LABEL_LINE + 2])); // combining marks tower
+  pen.textBaseline = "middle";
+  pen.translate(x, y);
+  pen.rotate(angle);
+  pen.fillText(number, start, 0);
+  pen.fillText(shown, start + widthOf(number), 0);
+  pen.restore();
 }
 
+/** The part of the state that chooses what is under the pointer: a cell, or by its label a row or a column. */
 function cellUnder(event) {
   const head = headShown();
   if (!head) return null;
   const { left, top, wide, high, size } = layout(head);
   const [x, y] = pointOn(matrixCanvas, event);
-  const across = (x - left) % (wide + GAP); // in one of the heads side by side
-  if (across < 0 || y < top || across >= wide || y >= top + high) return null;
-  const [row, column] = [head.queries.items[floor((y - top) / size + state.y)], head.keys.items[floor(across / size + state.x)]];
-  return row && column ? { query: row.cells[0], key: column.cells[0] } : null;
+  const [across, down] = [(x - left) % (wide + GAP), y - top]; // in one of the heads
+  const at = ({ items }, along, length, first) => along < 0 || along >= length ? null : items[floor(along / size + first)];
+  const [row, column] = [at(head.queries, down, high, state.y), at(head.keys, across, wide, state.x)];
+  if (row && column) return { query: row.cells[0], key: column.cells[0] };
+  if (row && x < left) return chosenBy(true, row.cells[0]);
+  return column && down < 0 ? chosenBy(false, column.cells[0]) : null;
+}
+
+/** Choose the cell of the difference that is the largest. */
+function toLargest() {
+  const { strongest, columns, queries, keys } = headsShown()[2];
+  change({ query: queries.items[floor(strongest / columns)].cells[0], key: keys.items[strongest % columns].cells[0], hover: null });
 }
 
 /** Zoom by a factor, keeping a place of the canvas where it is; without a place, the chosen cell. */
@@ -143,11 +152,12 @@ function scrollMatrix([head]) {
 function drag(event) {
   const { size } = layout(headShown());
   const [x, y] = pointOn(matrixCanvas, event).map((end, side) => end - dragged.from[side]);
-  dragged.hasMoved ||= Math.hypot(x, y) > 4;
+  dragged.hasMoved ||= hypot(x, y) > 4;
   change({ x: dragged.x - x / size, y: dragged.y - y / size });
 }
 
-onPointer(matrixCanvas, cellUnder, (cell) => dragged?.hasMoved || change({ ...cell, hover: null }), (hover) => dragged || change({ hover }));
+onPointer(matrixCanvas, cellUnder, (cell) => dragged?.hasMoved || change({ ...cell, hover: null }), (found) => dragged || change({ hover: found && { query: state.query, key: state.key, ...found } }));
+onClicks({ largest: toLargest });
 on(matrixCanvas, "pointermove", (event) => dragged && drag(event));
 on(matrixCanvas, "pointerdown", (event) => {
   if (state.zoom > 1) dragged = { from: pointOn(matrixCanvas, event), x: state.x, y: state.y, hasMoved: false };

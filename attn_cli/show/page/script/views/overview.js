@@ -1,9 +1,9 @@
 // The map of all heads, layers by heads: coloured by a metric, or with the matrix of each as a thumbnail.
-import { about, ceil, clamp, element, fill, floor, hasFocus, kept, make, max, min, on, onPointer, range, set, shortName, write } from "../page.js";
+import { about, ceil, clamp, element, fill, find, floor, hasFocus, kept, make, max, min, on, onPointer, range, set, sheet, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
-import { levelsOf, maskOf, metricOf, patternText, placesOf, sizeOf } from "../heads.js";
-import { change, kindShown, onChange, state, THUMBNAILS } from "../state.js";
-import { bitmapOf, colour, partOf, rampOf, scaleOf, themeOf } from "../colours.js";
+import { levelsOf, maskOf, metricOf, onThisText, patternText, placesOf, sizeOf } from "../heads.js";
+import { change, kindShown, onChange, placeIn, state, THUMBNAILS } from "../state.js";
+import { bitmapOf, colour, partOf, rampBar, rampOf, scaleOf, themeOf } from "../colours.js";
 import { short } from "../numbers.js";
 
 const GUTTER = 26;
@@ -23,27 +23,27 @@ const sizeOfHead = () =>
 function drawMap() {
   tell();
   if (state.overview !== "map") return;
-  write("map-about", state.metric === THUMBNAILS ? "each head's matrix" : describe(state.metric));
+  fill("map-about", state.metric === THUMBNAILS ? ["each head's matrix"] : describe(state.metric));
   const [{ layers, heads }, size] = [kindShown(), sizeOfHead()];
-  const context = sharpen(mapCanvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
+  const pen = sharpen(mapCanvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
   const { ink, accent, masked } = tones(mapCanvas);
   const middle = (index) => GUTTER + (index + 0.5) * size;
   const every = ceil(16 / size);
-  Object.assign(context, { font: fontOf(11), fillStyle: ink, textAlign: "center" });
-  for (let head = 0; head < heads; head += every) context.fillText(head, middle(head), GUTTER - 8);
-  context.textAlign = "right";
-  for (let row = 0; row < layers.length; row += every) context.fillText(layers[row], GUTTER - 6, middle(row) + 4);
+  Object.assign(pen, { font: fontOf(11), fillStyle: ink, textAlign: "center" });
+  for (let head = 0; head < heads; head += every) pen.fillText(head, middle(head), GUTTER - 8);
+  pen.textAlign = "right";
+  for (let row = 0; row < layers.length; row += every) pen.fillText(layers[row], GUTTER - 6, middle(row) + 4);
   const paint = state.metric === THUMBNAILS ? thumbnails() : metricPainter();
   for (const place of placesOf(state.kind)) {
     const box = [GUTTER + place.head * size, GUTTER + place.row * size, size - 1, size - 1];
-    context.fillStyle = masked;
-    context.fillRect(...box);
-    paint(context, place, box);
+    pen.fillStyle = masked;
+    pen.fillRect(...box);
+    paint(pen, place, box);
   }
-  context.lineWidth = 2;
+  pen.lineWidth = 2;
   for (const [place, strokeStyle] of [[state, accent], [state.pinned, ink]]) {
-    context.strokeStyle = strokeStyle;
-    if (place) context.strokeRect(GUTTER + place.head * size - 0.5, GUTTER + layers.indexOf(place.layer) * size - 0.5, size, size);
+    pen.strokeStyle = strokeStyle;
+    if (place) pen.strokeRect(GUTTER + place.head * size - 0.5, GUTTER + layers.indexOf(place.layer) * size - 0.5, size, size);
   }
   fillGrid(size);
 }
@@ -51,12 +51,13 @@ function drawMap() {
 /** A cell for each head; the Tab key reaches the chosen one. */
 function fillGrid(size) {
   const { layers, heads } = kindShown();
-  grid.style.setProperty("--size", `${size}px`);
+  mapCanvas.parentElement.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
   const isFocused = hasFocus(grid);
   if (filled !== name) fill("map-grid", layers.map((layer) => gridRow(layer, heads)));
+  fill("map-names", range(heads).map((head) => make("span", "", head % ceil(16 / size) ? "" : head)));
   filled = name;
-  const before = grid.querySelector("[aria-selected=true]");
+  const before = find("[aria-selected=true]", grid);
   if (before) set(before, { "aria-selected": false, tabindex: -1 });
   const cell = grid.children[layers.indexOf(state.layer)].children[state.head];
   set(cell, { "aria-selected": true, tabindex: 0 });
@@ -65,7 +66,7 @@ function fillGrid(size) {
 
 function gridRow(layer, heads) {
   const cells = range(heads).map((head) => make("div", {
-    role: "gridcell", tabindex: -1, "aria-selected": false, "data-head": head, "data-layer": layer,
+    role: "gridcell", tabindex: -1, "aria-selected": false, "data-head": shortName({ layer, head }),
     "aria-label": aboutHead({ kind: state.kind, layer, head }).join(", "),
   }));
   return make("div", { role: "row" }, ...cells);
@@ -87,11 +88,11 @@ function scaleOfMetric(metric) {
 
 function metricPainter() {
   const scale = scaleOfMetric(state.metric);
-  return (context, place, box) => {
+  return (pen, place, box) => {
     const value = metricOf(place, state.metric);
     if (value === null) return;
-    context.fillStyle = colour(partOf(value, scale), rampOf(scale));
-    context.fillRect(...box);
+    pen.fillStyle = colour(partOf(value, scale), rampOf(scale));
+    pen.fillRect(...box);
   };
 }
 
@@ -99,23 +100,23 @@ function thumbnails() {
   const { heads, layers } = kindShown();
   const name = `${state.kind} ${themeOf()} ${state.scale}`;
   const sprite = kept(sprites, name, () => {
-    const empty = new OffscreenCanvas(heads * THUMBNAIL, layers.length * THUMBNAIL);
-    fillSprite(empty, state.kind);
-    return empty;
+    const pen = sheet(heads * THUMBNAIL, layers.length * THUMBNAIL);
+    fillSprite(pen, state.kind);
+    return pen.canvas;
   });
-  return (context, place, box) => context.drawImage(sprite, ...inSprite(place), ...box);
+  return (pen, place, box) => pen.drawImage(sprite, ...inSprite(place), ...box);
 }
 
 /** Where the thumbnail of a head stands. */
 const inSprite = ({ head, row }) => [head * THUMBNAIL, row * THUMBNAIL, THUMBNAIL, THUMBNAIL];
 
 /** Draw the thumbnails of all heads, a few at a time, so that the page answers meanwhile. */
-async function fillSprite(sprite, kind) {
-  const [places, context, ramp] = [placesOf(kind), sprite.getContext("2d"), themeOf()];
-  context.imageSmoothingEnabled = false;
+async function fillSprite(pen, kind) {
+  const [places, ramp] = [placesOf(kind), themeOf()];
+  pen.imageSmoothingEnabled = false;
   for (let first = 0; first < places.length; first += AT_ONCE) {
     await Promise.all(places.slice(first, first + AT_ONCE).map(async (place) => {
-      context.drawImage(await thumbnail(place, ramp), ...inSprite(place));
+      pen.drawImage(await thumbnail(place, ramp), ...inSprite(place));
     }));
     if (state.metric === THUMBNAILS) requestAnimationFrame(drawMap);
     await new Promise((resolve) => setTimeout(resolve));
@@ -159,7 +160,7 @@ async function binsOf(place) {
 function aboutHead(place) {
   const names = new Set([state.metric, state.overview === "map" ? THUMBNAILS : state.across]);
   names.delete(THUMBNAILS);
-  const values = [...names].map((name) => `${name} ${short(metricOf(place, name))}`);
+  const values = [...names].map((name) => `${onThisText(name)} ${short(metricOf(place, name))}`);
   return [`Head ${shortName(place)}`, patternText(place), ...values].filter(Boolean);
 }
 
@@ -169,12 +170,13 @@ export const tell = (place) => write("map-says", aboutHead(place ?? state).join(
 function describe(metric) {
   const { low, high, isLog, isSigned } = scaleOfMetric(metric);
   const [meaning, unit] = about.metrics[metric];
-  return `${meaning}: ${short(isSigned ? -high : low)} to ${short(high)}${unit === "0 to 1" ? "" : ` ${unit}`}${isLog ? ", logarithmic" : ""}`;
+  const span = `${meaning}: ${short(isSigned ? -high : low)} to ${short(high)}${unit === "0 to 1" ? "" : ` ${unit}`}${isLog ? ", logarithmic" : ""}`;
+  return isSigned ? [span, "; takes away ", rampBar(rampOf({ isSigned })), " adds"] : [span];
 }
 
 function headUnder({ target }) {
-  const { layer, head } = target.dataset;
-  return head === undefined ? null : { kind: state.kind, layer: Number(layer), head: Number(head) };
+  const place = placeIn(target.dataset.head);
+  return place && { kind: state.kind, ...place };
 }
 
 /** Go some layers down and some heads to the right, as far as there are any. */
@@ -184,18 +186,21 @@ export function step(down, right) {
 }
 
 /** Choices that are named as they are set. */
-export const options = (names) => names.map((name) => new Option(name, name));
+export const options = (names, title = (name) => name) => names.map((name) => new Option(title(name), name));
 
 function fillSelects() {
   const metrics = Object.keys(kindShown().metrics);
-  fill("metric", options([THUMBNAILS, ...metrics]));
-  fill("across", options(metrics));
+  fill("metric", [...options([THUMBNAILS]), ...options(metrics, onThisText)]);
+  fill("across", options(metrics, onThisText));
   kindSelect.value = state.kind;
 }
 
-fill("kind", about.kinds.map((one, index) => new Option(`${one.kind} attention`, index)));
-kindSelect.hidden = about.kinds.length === 1;
-on(kindSelect, "change", () => change({ kind: Number(kindSelect.value), query: -1, key: 0, hide: [], pinned: null, hover: null }));
+const chooseKind = (kind) => change({ kind, query: -1, key: 0, hide: [], pinned: null, hover: null });
+on(kindSelect, "change", () => chooseKind(Number(kindSelect.value)));
+if (about.next) on(element("to-next"), "click", () => {
+  if (state.kind < about.next.kind) chooseKind(about.next.kind);
+  change({ query: -1, direction: "from", hover: null });
+});
 onPointer(grid, headUnder, change, tell);
 onChange(fillSelects);
 onChange(drawMap, mapCanvas.parentElement);

@@ -1,10 +1,10 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, every, fill, isAt, make, min, on, onPointer, pointOn, shortName, write } from "../page.js";
+import { element, every, fill, hypot, isAt, make, min, on, onPointer, PI, pointOn, set, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
-import { metricOf, patternOf, patternText, placesOf } from "../heads.js";
+import { metricOf, onThisText, patternOf, patternText, placesOf } from "../heads.js";
 import { change, metricShown, onChange, state } from "../state.js";
 import { short } from "../numbers.js";
-import { button, fillList, listLine, numberCell } from "../lists.js";
+import { fillList, listLine, numberCell } from "../lists.js";
 import { extentOf, options, tell } from "./overview.js";
 
 const ROOM = 40; // beside the dots, for the numbers of the axes
@@ -26,40 +26,40 @@ function axisOf(metric) {
 function drawScatter(places) {
   const side = min(scatterCanvas.parentElement.clientWidth, 360);
   const length = side - ROOM - 10;
-  const context = sharpen(scatterCanvas, side, side);
+  const pen = sharpen(scatterCanvas, side, side);
   const tone = tones(scatterCanvas);
   const metrics = [state.across, metricShown()];
   const known = places.filter((place) => metrics.every((metric) => metricOf(place, metric) !== null));
   const [across, up] = metrics.map(axisOf);
-  Object.assign(context, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
-  context.strokeRect(ROOM, 6, length, length);
-  context.fillText(up.high, ROOM - 4, 14);
-  context.fillText(up.low, ROOM - 4, length + 6);
-  context.fillText(across.high, ROOM + length, side - 12);
-  context.textAlign = "left";
-  context.fillText(across.low, ROOM, side - 12);
+  Object.assign(pen, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
+  pen.strokeRect(ROOM, 6, length, length);
+  pen.fillText(up.high, ROOM - 4, 14);
+  pen.fillText(up.low, ROOM - 4, length + 6);
+  pen.fillText(across.high, ROOM + length, side - 12);
+  pen.textAlign = "left";
+  pen.fillText(across.low, ROOM, side - 12);
   dots = known.map((place) => ({ place, x: ROOM + 6 + across.part(place) * (length - 12), y: length - up.part(place) * (length - 12) }));
-  dots.forEach((dot) => drawDot(context, dot, tone));
-  return `across: ${metrics[0]}, up: ${metrics[1]}, ${known.length} heads${known.length < places.length ? `; ${places.length - known.length} have no value` : ""}`;
+  dots.forEach((dot) => drawDot(pen, dot, tone));
+  return `across: ${onThisText(metrics[0])}, up: ${onThisText(metrics[1])}, ${known.length} heads${known.length < places.length ? `; ${places.length - known.length} have no value` : ""}`;
 }
 
 /** A dot, pale if the list leaves its head out; ringed if it is the chosen head or the pinned one. */
-function drawDot(context, { place, x, y }, tone) {
+function drawDot(pen, { place, x, y }, tone) {
   const circle = (radius) => {
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 2 * PI);
   };
-  Object.assign(context, { globalAlpha: isListed(place) ? 0.75 : 0.2, fillStyle: tone.dot });
+  Object.assign(pen, { globalAlpha: isListed(place) ? 0.75 : 0.2, fillStyle: tone.dot });
   circle(4);
-  context.fill();
-  Object.assign(context, { globalAlpha: 1, lineWidth: 2, strokeStyle: isAt(place, state) ? tone.accent : tone.ink });
+  pen.fill();
+  Object.assign(pen, { globalAlpha: 1, lineWidth: 2, strokeStyle: isAt(place, state) ? tone.accent : tone.ink });
   circle(7);
-  if (isAt(place, state) || isAt(place, state.pinned)) context.stroke();
+  if (isAt(place, state) || isAt(place, state.pinned)) pen.stroke();
 }
 
 function headNear(event) {
   const [x, y] = pointOn(scatterCanvas, event);
-  const distance = (dot) => Math.hypot(dot.x - x, dot.y - y);
+  const distance = (dot) => hypot(dot.x - x, dot.y - y);
   const [near] = dots.filter((dot) => distance(dot) <= NEAR).sort((one, other) => distance(one) - distance(other));
   return near?.place ?? null;
 }
@@ -70,7 +70,7 @@ function columnsOf() {
   return [
     ["head", (place) => place.layer * 1e6 + place.head],
     ["pattern", (place) => patternOf(place)?.[1] ?? -1, (place) => make("td", "pattern", patternText(place) || "–")],
-    ...metrics.map((name) => [name, (place) => metricOf(place, name) ?? -Infinity, (place) => numberCell(short(metricOf(place, name)))]),
+    ...metrics.map((name) => [onThisText(name), (place) => metricOf(place, name) ?? -Infinity, (place) => numberCell(short(metricOf(place, name)))]),
   ];
 }
 
@@ -86,20 +86,19 @@ function drawList(all) {
   return `${places.length} heads, sorted by ${sorted}`;
 }
 
-/** Buttons that sort the list, by heads from the first one, by others from the largest one. */
-function nameSorted(columns) {
-  const focused = every("button", names).indexOf(document.activeElement);
-  fill("head-names", columns.map((name, column) => {
-    const isSorted = column === order.column;
-    const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
-    const title = button({}, name + mark);
-    on(title, "click", () => {
-      order = { column, way: isSorted ? -order.way : column ? -1 : 1 };
-      change({});
-    });
-    return make("th", { scope: "col", "aria-sort": sort }, title);
-  }));
-  every("button", names)[focused]?.focus();
+/** The columns that sort the list, and which one does. */
+const nameSorted = (columns) => every("th", names).forEach((title, column) => {
+  const isSorted = column === order.column;
+  const [mark, sort] = !isSorted ? ["", "none"] : order.way > 0 ? [" ↑", "ascending"] : [" ↓", "descending"];
+  title.hidden = column >= columns.length;
+  set(title, { "aria-sort": sort }).firstChild.textContent = columns[column] + mark;
+});
+
+/** Sort by heads from the first one, by others from the largest one; again: the other way. */
+function sortBy({ target }) {
+  const column = target.closest("th").cellIndex;
+  order = { column, way: column === order.column ? -order.way : column ? -1 : 1 };
+  change({});
 }
 
 function drawPlaces() {
@@ -110,5 +109,6 @@ function drawPlaces() {
   if (state.overview !== "map") write("map-about", (state.overview === "list" ? drawList : drawScatter)(places));
 }
 
+on(names, "click", sortBy);
 onPointer(scatterCanvas, headNear, change, tell);
 onChange(drawPlaces, scatterCanvas.parentElement);

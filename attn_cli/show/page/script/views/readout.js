@@ -1,8 +1,8 @@
 // What the page says of the chosen head and cell: in a line, in the legend, and to those who do not see them.
-import { about, element, fill, make, range, set, shortName, write } from "../page.js";
+import { element, fill, set, shortName, toggle, write } from "../page.js";
 import { patternText } from "../heads.js";
 import { state } from "../state.js";
-import { colour, rampOf, scaleOf } from "../colours.js";
+import { rampBar, rampOf, scaleOf } from "../colours.js";
 import { named, numberText, short, weightText } from "../numbers.js";
 import { headsShown, onHeads, spot } from "../shown.js";
 
@@ -18,35 +18,31 @@ export function cellText(place = state.hover ?? state, isSpoken = false) {
 }
 
 function weightInWords(head, row, column) {
-  if (!head.isSeen(row, column)) return head.isLeft?.[row] === false ? "too little weight is left to divide" : "masked";
+  if (!head.isSeen(row, column)) return head.isEmpty(row, column) ? "too little weight is left to divide" : "masked";
   const [weight, error] = [head.weight(row, column), head.error(row, column)];
   if (head.isExact && !error && !head.name) return numberText(weight);
   const isOneOfTwo = head.name && !head.isSigned;
-  return `${weightText(weight, error)}${error && weight && !isOneOfTwo ? ` ± ${error.toPrecision(2)}` : ""}`;
+  return `${weightText(weight, error, head.isSigned)}${error && weight && !isOneOfTwo ? ` ± ${error.toPrecision(2)}` : ""}`;
 }
 
 /** The scale in numbers, and the one of the difference. */
 function legendOf(head) {
-  const [{ low, high, isLog }, ramp] = [scaleOf(head), rampOf(head)];
-  const colours = range(17).map((part) => colour(part / 16, ramp));
-  const bar = make("span", "ramp");
-  bar.style.backgroundImage = `linear-gradient(to right, ${colours})`;
+  const { low, high, isLog } = scaleOf(head);
   const least = head.isSigned ? `difference −${short(high)}` : `${isLog ? "≤ " : ""}${short(low)}`;
-  return [`${least} `, bar, ` ${state.scale === "head" ? "≥ " : ""}${short(high)}${isLog ? ", log" : ""} `];
+  return [`${least} `, rampBar(rampOf(head)), ` ${state.scale === "head" ? "≥ " : ""}${short(high)}${isLog ? ", log" : ""} `];
 }
 
 function tellHead(heads) {
   const [head] = heads;
-  const { layer, head: number, pinned } = state;
   write("readout", cellText());
   fill("legend", heads.filter((one) => one === head || one.isSigned).flatMap(legendOf));
-  write("head-title", `Head ${layer}.${number}`);
+  write("head-title", `Head ${shortName(state)}`);
   write("head-pattern", patternText(state));
-  write("head-exact", head.isExact ? `exact: float32, ${about.dtype === "float64" ? "rounded" : "as computed"}` : "");
-  const beside = heads.length > 1 ? ` beside ${shortName(pinned)}` : "";
-  const label = `Weights of head ${layer}.${number}${beside}: ${head.rows} queries by ${head.columns} keys`;
+  element("head-exact").hidden = !head.isExact;
+  toggle(document.body, "beside", heads.length > 1);
+  const names = heads.slice(0, 2).map(({ place }) => shortName(place)).join(" beside ");
   const [cell, { row, column }] = [element("matrix-cell"), spot(head, state)];
-  set(element("matrix-grid"), { "aria-label": label, "aria-rowcount": head.rows, "aria-colcount": head.columns });
+  set(element("matrix-grid"), { "aria-label": `Weights of head ${names}: ${head.rows} queries by ${head.columns} keys`, "aria-rowcount": head.rows, "aria-colcount": head.columns });
   set(cell.parentElement, { "aria-rowindex": row + 1 });
   set(cell, { "aria-colindex": column + 1, "aria-label": cellText(state, true) });
 }

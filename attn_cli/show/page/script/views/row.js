@@ -1,5 +1,5 @@
 // The chosen row or column as a list, the largest weight first; of two heads, the largest difference.
-import { abs, element, fill, isolated, make, max, onClicks, write } from "../page.js";
+import { abs, element, every, fill, isolated, make, max, onClicks, write } from "../page.js";
 import { change, focusOf, isFrom, sidesShown, state } from "../state.js";
 import { numberOf, plainNumber, weightText } from "../numbers.js";
 import { headsShown, onHeads } from "../shown.js";
@@ -23,34 +23,31 @@ function drawRow(heads) {
   const last = heads.at(-1);
   const size = (index) => abs(last.weight(...cell(index)));
   entries.sort((one, other) => size(other) - size(one));
+  const ofHidden = (isHidden) => entries.filter((index) => !!others.items[index].isHidden === isHidden);
   const chosen = others.of[(state.hover ?? state)[isRow ? "key" : "query"]];
   fill("row-title", [make("span", "number", `${numberOf(name)} `), isolated(name.label), isRow ? " looks at" : " is looked at by"]);
-  nameColumns(heads);
-  const lines = firstOf(entries, "row-more").map((index) => {
+  every("#row-names .of-pair").forEach((title, index) => (title.textContent = heads[index]?.name));
+  const lineOf = (index) => {
     const choose = () => change({ [isRow ? "key" : "query"]: others.items[index].cells[0] });
     return rowLine(others.items[index], heads.map((head) => [head.weight(...cell(index)), head.error(...cell(index))]), index === chosen, choose);
-  });
-  fillList(list, [...sinkLine(heads, focus, isRow), ...lines]);
-  const masked = [...others.items.keys()].filter((index) => !last.isSeen(...cell(index)) && heads[0].isLeft?.[cell(index)[0]] !== false);
-  write("row-masked", masked.length ? `${masked.length} masked` : "");
+  };
+  const sink = sinkLine(heads, focus, isRow);
+  const { isDivided } = heads[0]; // by what is apart
+  fillList(list, [...(isDivided ? [] : sink), ...firstOf(ofHidden(false), "row-more").map(lineOf)]);
+  fill("row-apart", [...(isDivided ? sink : []), ...ofHidden(true).map(lineOf)]);
+  const empty = others.items.filter((_, index) => last.isEmpty(...cell(index))).length;
+  const masked = others.items.length - entries.length - empty;
+  write("row-masked", [masked && `${masked} masked`, empty && `${empty} with too little left to divide`].filter(Boolean).join(" · "));
 }
 
 /** The first of the lines, unless all are asked for with this button. */
 export function firstOf(lines, more) {
   element(more).hidden = lines.length <= FIRST;
-  write(more, state.all ? `the largest ${FIRST}` : `all ${lines.length}`);
+  write(more, state.all ? `the largest ${FIRST}` : `${lines.length - FIRST} smaller left out: show all ${lines.length}`);
   return lines.slice(0, state.all ? lines.length : FIRST);
 }
 
 export const turnAll = () => change({ all: !state.all });
-
-function nameColumns(heads) {
-  const isPair = heads.length > 1;
-  const title = (look, ...parts) => make("th", { class: look, scope: "col" }, ...parts);
-  const weights = isPair ? heads.map((head) => title("number", head.name)) : [make("td", ""), title("number", "weight")];
-  fill("row-names", [title("number", make("span", "unseen", "position")), title("label", "token"), ...weights]);
-  element("row-table").classList.toggle("pair", isPair);
-}
 
 /** The row or column in the order of the text, no token of which is a formula to a spreadsheet. */
 export function rowAsCsv() {
@@ -70,12 +67,7 @@ export function rowAsCsv() {
 const quoted = (label) => `"${(/^[=+\-@'\t\r]/.test(label) ? `'${label}` : label).replaceAll('"', '""')}"`;
 
 /** What learned sinks take of a row, with its error; null without any. */
-function sinksOf(heads, focus) {
-  if (!heads.some((head) => head.sink)) return null;
-  const weights = heads.slice(0, 2).map((head) => [head.sink?.[focus] ?? 0, head.error(focus, 0)]);
-  if (heads.length > 1) weights.push([weights[0][0] - weights[1][0], weights[0][1] + weights[1][1]]);
-  return weights;
-}
+const sinksOf = (heads, focus) => heads.at(-1).sink && heads.map((head) => [head.sink?.[focus] ?? 0, head.error(focus, 0)]);
 
 function sinkLine(heads, focus, isRow) {
   const weights = isRow && sinksOf(heads, focus);
@@ -89,7 +81,7 @@ const rowLine = (item, weights, isChosen, choose) =>
 function cellsOf(number, name, weights) {
   const bars = weights.length > 1 ? [] : [make("td", "", make("meter", { value: weights[0][0], "aria-hidden": true }))];
   const error = max(...weights.map(([, own]) => own)); // of two heads no more digits than are known of both
-  return [numberCell(number), nameCell(name), ...bars, ...weights.map(([weight]) => numberCell(weightText(weight, error)))];
+  return [numberCell(number), nameCell(name), ...bars, ...weights.map(([weight], index) => numberCell(weightText(weight, error, index > 1)))];
 }
 
 onClicks({ "row-more": turnAll });

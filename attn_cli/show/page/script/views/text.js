@@ -1,8 +1,7 @@
 // The text itself, shaded by what the chosen token looks at, or by who looks at it.
-import { about, boxOf, element, every, floor, make, onPointer, set } from "../page.js";
+import { about, blockOf, boxOf, element, every, find, floor, make, onPointer, set, toggle } from "../page.js";
 import { change, chosenBy, focusOf, isFrom, kindShown, sidesShown, state } from "../state.js";
 import { colour, ink, partOf, scaleOf, themeOf } from "../colours.js";
-import { blockOf } from "../numbers.js";
 import { onHeads } from "../shown.js";
 
 let shown = { kind: -1 };
@@ -15,7 +14,7 @@ function build(holder, text, side) {
     return { piece, tokens: tokens ?? [], side };
   });
   holder.replaceChildren(...pieces.map(({ piece }) => piece));
-  holder.querySelector("[data-token]").tabIndex = 0;
+  find("[data-token]", holder).tabIndex = 0;
   return pieces.filter(({ tokens }) => tokens.length);
 }
 
@@ -33,14 +32,14 @@ function indices(tokens, side) {
   return [...new Set(tokens.map((token) => floor(token / size)))];
 }
 
-/** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden. */
+/** The weight of a piece: of keys together, of queries on average; null if all are masked or hidden, undefined if nothing is left of their rows. */
 function weightOfPiece(head, tokens, focus) {
   const [, side] = sidesShown();
   const { items, of } = head[side];
   const places = [...new Set(indices(tokens, side).map((cell) => of[cell]))].filter((place) => !items[place].isHidden);
   const cells = places.map((place) => isFrom() ? [focus, place] : [place, focus]);
   const seen = cells.filter((cell) => head.isSeen(...cell));
-  if (!seen.length) return null;
+  if (!seen.length) return cells.some((cell) => head.isEmpty(...cell)) ? undefined : null;
   const sum = seen.reduce((total, cell) => total + head.weight(...cell), 0);
   return isFrom() ? sum : sum / seen.length;
 }
@@ -57,13 +56,13 @@ function drawText([head]) {
     const isChosen = isOn(chosenSide) && indices(tokens, chosenSide).some((cell) => of[cell] === focus);
     if (isChosen && !state.hover) reach(piece);
     if (piece.classList.contains("chosen") !== isChosen) set(piece, { "aria-selected": isChosen });
-    piece.classList.toggle("chosen", isChosen);
+    toggle(piece, "chosen", isChosen);
   }
 }
 
 /** Let the Tab key reach this piece, and scroll to it. */
 function reach(piece) {
-  const before = piece.parentElement.querySelector("[tabindex='0']");
+  const before = find("[tabindex='0']", piece.parentElement);
   before.tabIndex = -1;
   piece.tabIndex = 0;
   if (before === document.activeElement) piece.focus({ preventScroll: true });
@@ -91,7 +90,8 @@ function reveal(piece) {
 
 function shade(piece, weight, scale) {
   const [part, theme] = [weight ? partOf(weight, scale) : 0, themeOf()];
-  piece.classList.toggle("masked", weight === null);
+  toggle(piece, "masked", weight === null);
+  toggle(piece, "empty", weight === undefined);
   piece.style.backgroundColor = part ? colour(part, theme) : "";
   piece.style.color = part > 0.05 ? ink(part, theme) : "";
 }

@@ -1,14 +1,14 @@
 // The whole rows that were kept of the chosen head: its weight on every key, in full precision.
-import { about, element, fill, floor, isAt, isolated, make, on, onClicks, range } from "../page.js";
+import { about, blockOf, element, fill, floor, isAt, isolated, make, on, onClicks, range, textOf } from "../page.js";
 import { inflateExact } from "../entries.js";
 import { change, onChange, state } from "../state.js";
 import { nameCell, numberCell } from "../lists.js";
-import { blockOf, numberText } from "../numbers.js";
+import { numberText } from "../numbers.js";
 import { firstOf, turnAll } from "./row.js";
 
 let wholeShown = "";
 
-const labelsOn = (side) => about.texts[about.kinds[state.kind][side]].labels;
+const labelsOn = (side) => textOf(state.kind, side).labels;
 const rowOf = (position) => floor(position / blockOf(state.kind, "queries"));
 
 /** The query whose row is shown: the chosen one, else one of the chosen row of the matrix, else the first. */
