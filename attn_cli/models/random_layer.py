@@ -2,12 +2,13 @@
 
 import re
 import zlib
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Choice, Extent, SourceRequest, Texts
-from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.token import Token, TokenColumns
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 
@@ -71,6 +72,10 @@ class RandomLayer:
         """Words and punctuation marks."""
         assert not is_chat, "it has no chat template"
         return words(text)
+
+    def token_columns(self, text: str) -> TokenColumns:
+        """Words and punctuation marks in columns."""
+        return word_columns(text)
 
     def chat_template(self) -> None:
         """None: its vectors are random."""
@@ -229,6 +234,38 @@ def words(text: str) -> tuple[Token, ...]:
         )
         for position, word in enumerate(_WORD.finditer(text))
     )
+
+
+def word_columns(text: str) -> TokenColumns:
+    """The same in columns."""
+    ids: dict[str, int] = {}
+    which, starts, ends = array("i"), array("i"), array("i")
+    for word in _WORD.finditer(text):
+        which.append(ids.setdefault(word[0], len(ids)))
+        starts.append(word.start())
+        ends.append(word.end())
+    columns = (np.frombuffer(column, np.int32) for column in (which, starts, ends))
+    return TokenColumns(_Words(tuple(ids)), *columns)
+
+
+class _Words(Sequence[Token]):
+    """The tokens of distinct words, each made when it is asked for: a text may have a million."""
+
+    def __init__(self, distinct: Sequence[str]) -> None:
+        self._distinct = distinct
+
+    def __len__(self) -> int:
+        return len(self._distinct)
+
+    @overload
+    def __getitem__(self, place: int) -> Token: ...
+    @overload
+    def __getitem__(self, place: slice) -> "_Words": ...
+    def __getitem__(self, place: int | slice) -> "Token | _Words":
+        if isinstance(place, slice):
+            return _Words(self._distinct[place])
+        word = self._distinct[place]
+        return Token(0, place, word, word, start=0, end=0, special=False, segment=0)
 
 
 def vectors(tokens: Sequence[Token], width: int, seed: int) -> npt.NDArray[np.float64]:
