@@ -27,6 +27,9 @@ from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
 
+MOST_TOKENS = 40_000
+"""Tokens that the layer reads: its time grows with their square, and takes 30 s for so many."""
+_LONG = 100_000  # characters: of a shorter text, all tokens can be listed by `attn tokens`
 _MATRICES = 4  # W^Q, W^K, W^V and W^O
 _FLOAT32, _FLOAT64 = 4, 8  # bytes
 _SMALL = 1 << 29  # bytes that are not worth checking
@@ -69,8 +72,14 @@ class RandomLayer:
         return {Kind.SELF: Extent(range(1), self.request.heads)}
 
     def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
-        """Words and punctuation marks."""
+        """Words and punctuation marks; those of a long text are counted first.
+
+        Raises:
+            AttnError: the text is long, and there are more than `MOST_TOKENS`.
+        """
         assert not is_chat, "it has no chat template"
+        if len(text) > _LONG:
+            _check_count(sum(1 for _ in _WORD.finditer(text)))
         return words(text)
 
     def token_columns(self, text: str) -> TokenColumns:
@@ -140,7 +149,12 @@ class RandomLayer:
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
     def _embeddings(self, texts: Texts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(T, M) the vectors of the tokens, and of their positions."""
+        """(T, M) the vectors of the tokens, and of their positions.
+
+        Raises:
+            AttnError: there are more than `MOST_TOKENS`.
+        """
+        _check_count(len(texts.tokens))
         width = self.request.width
         places = sinusoids(len(texts.tokens), width)
         return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
@@ -203,6 +217,13 @@ def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     mask = causal if request.is_causal else everywhere
     layer = MultiHeadAttention.random(request.width, request.heads, seed=request.seed, mask=mask)
     return RandomLayer(request, backend, _adopted(layer, backend))
+
+
+def _check_count(tokens: int) -> None:
+    """Raise `AttnError` for more tokens than the layer reads."""
+    if tokens > MOST_TOKENS:
+        size = f"{tokens:,} tokens, and {RANDOM} runs on at most {MOST_TOKENS:,}"
+        raise AttnError(f"the text is too long: {size}", "a part of it: head -c 50000 FILE")
 
 
 def _check_fits(width: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from attn_cli.commands import tokens as command
 from attn_cli.commands.results.token_list import MOST_SHOWN
+from attn_cli.models.random_layer import MOST_TOKENS
 from attn_cli.reading import reading
 from attn_cli.reading.long_texts import length, listing
 from attn_cli.reading.long_texts.length import LONG, LONGEST
@@ -135,3 +136,30 @@ def test_a_terminal_shows_the_first_tokens_of_a_long_text(tmp_path: Path) -> Non
     assert found.err == (
         "the first 10,000 of 25,010 tokens are shown; all of them: a pipe, a file, or --json\n"
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="only POSIX tells what a process used")
+@pytest.mark.parametrize("command", ["inspect", "heads", "explain"])
+@pytest.mark.parametrize(("word", "tokens"), [("word ", 200_000), ("a, ", 666_666), ("日 ", 500_000)])
+def test_a_text_of_a_megabyte_is_too_long_for_random(
+    command: str, word: str, tokens: int, tmp_path: Path
+) -> None:
+    text = word * (1_000_000 // len(word))
+    (tmp_path / "long.txt").write_text(text, encoding="utf-8")
+    status, out, err, seconds, memory = measured([command, "-m", "random", "--file", tmp_path / "long.txt"])
+    assert (status, out) == (1, b"")
+    assert err.decode() == (
+        f"attn: the text is too long: {tokens:,} tokens, and random runs on at most 40,000\n"
+        "try: a part of it: head -c 50000 FILE\n"
+    )
+    assert seconds < SECONDS
+    assert memory < MEMORY
+
+
+def test_random_reads_as_many_tokens_as_it_says(tmp_path: Path) -> None:
+    (tmp_path / "most.txt").write_text("a " * MOST_TOKENS)
+    (tmp_path / "more.txt").write_text("a," * (MOST_TOKENS // 2) + "a")  # a short text of too many
+    chosen = ("-m", "random", "--heads", "0.1", "-s", "weights", "--rows", "3", "--top", "2")
+    assert attn("inspect", "--file", tmp_path / "most.txt", *chosen).status == 0
+    status, problem, _ = refused(attn("inspect", "--file", tmp_path / "more.txt", *chosen))
+    assert (status, problem) == (1, "the text is too long: 40,001 tokens, and random runs on at most 40,000")
