@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.guards.hazards import check_growth, has_odd_parts
+from attn_cli.models.tokens.guards.hazards import check_growth, longest_untried
 from attn_cli.models.tokens.token import Token, decode_byte_name
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class FastTokenizer:
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
         check_growth(inner)
         self._inner, self.directory, self._read_chat = inner, directory, read_chat
-        self._is_tried_first = not is_ours and has_odd_parts(inner)
+        self._longest_untried = None if is_ours else longest_untried(inner)
         self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
@@ -62,7 +62,7 @@ class FastTokenizer:
         Raises:
             AttnError: the text cannot be tokenized.
         """
-        if self._is_tried_first:
+        if self._longest_untried is not None and len(text) + len(pair or "") > self._longest_untried:
             self._try(text, pair)
         with tokenizer_errors("the text cannot be tokenized"):
             encoding = self.encode(text, pair)
@@ -108,7 +108,7 @@ class FastTokenizer:
         """
         from attn_cli.models.tokens.stretches import split_stretches, splits_before_spaces  # NumPy: 0.1 s
 
-        is_local = not self._is_tried_first and splits_before_spaces(self._inner)
+        is_local = self._longest_untried != 0 and splits_before_spaces(self._inner)
         return split_stretches(self, text) if is_local else None
 
     def encode_parts(self, parts: Sequence[str]) -> "list[tokenizers.Encoding]":
