@@ -8,6 +8,7 @@ from attn_cli.arguments.usage import line, shortened
 from attn_cli.commands.options import TextOptions
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.reading.long_texts.length import check_length
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -18,14 +19,10 @@ _STDIN = "-"
 _PATIENCE = 1.0  # seconds without data on standard input before a remark
 
 
-LONGEST = 1_000_000
-"""Characters of a text that a model runs on: some 250,000 tokens."""
-
-
 def text_request(
-    world: World, options: TextOptions, kind: Kind | None = None, most: int | None = LONGEST
+    world: World, options: TextOptions, kind: Kind | None = None, *, runs: bool = True
 ) -> "TextRequest":
-    """The texts to read, checked; `most` characters each, and any number if it is None.
+    """The texts to read, checked; `runs`: whether a model runs on them.
 
     Raises:
         UsageError: no text was given, or two, or one is blank.
@@ -35,9 +32,8 @@ def text_request(
     pair = None if options.pair is None else checked(options.pair, "the second text")
     target = None if options.target is None else checked(options.target, "the decoder's text")
     for given, name in ((text, "the text"), (pair, "the second text"), (target, "the decoder's text")):
-        if most is not None and given is not None and len(given) > most:
-            size = f"{len(given):,} characters, and a model runs on at most {most:,}"
-            raise AttnError(f"{name} is too long: {size}", "a part of it: head -c 100000 FILE")
+        if runs:
+            check_length(given, name)
     from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
 
     return TextRequest(text, pair, target, kind, _chat(text, options))

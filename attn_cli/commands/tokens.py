@@ -14,19 +14,19 @@ from attn_cli.commands.inputs import (
     with_suited_backend,
 )
 from attn_cli.commands.results.continuation import requested_generation
-from attn_cli.commands.texts import LONGEST, text_request
+from attn_cli.commands.results.token_list import say_long, say_tokens, show_long, show_tokens
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
+from attn_cli.reading.long_texts.length import LONG
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from attn_cli.reading.reading import Reading
-
-_COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
-_RIGHT = (0, 1, 4, 5, 7)
-
+    from attn_cli.models.source import Source
+    from attn_cli.reading.long_texts.listing import LongReading
+    from attn_cli.reading.reading import Reading, TextRequest
 
 EXAMPLES = """
 The tokens of the bundled model:
@@ -93,11 +93,14 @@ def list_tokens(
         check_seed(generation.generate, seed)
     wanted = requested_generation(generation, text, seed)
     runs = wanted is not None or prediction.predict is not None
-    texts = text_request(world, text, most=LONGEST if runs else None)
+    texts = text_request(world, text, runs=runs)
     if prediction.predict is None:
         _check_alone(prediction, backend, runs=runs)
     compute = options.ComputeOptions(backend=backend) if runs else None
     model = open_model(world, source_request(source, compute), weights=runs)
+    if not runs and (long := _read_long(world, model, texts)) is not None:
+        say_long(world, long) if as_json else show_long(world, long)
+        return
     if wanted is not None:
         reading = read_continued(world, model, texts, wanted)
     else:
@@ -107,7 +110,7 @@ def list_tokens(
     if prediction.predict is not None:
         _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
     else:
-        _say(world, reading) if as_json else _show(world, reading)
+        say_tokens(world, reading) if as_json else show_tokens(world, reading)
 
 
 def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions, *, runs: bool) -> None:
@@ -119,6 +122,18 @@ def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions,
     for option, value in (("--rows", prediction.rows), ("--dtype", dtype)):
         if value is not None:
             raise UsageError(f"{option} applies only with --predict", f"--predict 5 {option} {value}")
+
+
+def _read_long(world: World, model: "Source", texts: "TextRequest") -> "LongReading | None":
+    """The tokens of a long text in columns, with remarks on standard error; None: it is not to be read so."""
+    if len(texts.text) <= LONG:
+        return None
+    from attn_cli.reading.long_texts.listing import read_long  # few texts are long
+
+    long = read_long(model, texts)
+    for note in () if long is None else long.notes:
+        world.note(note)
+    return long
 
 
 def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
@@ -134,34 +149,3 @@ def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, 
 
         tokens = [token.name for token in found.reading.queries]
         world.screen.print(PredictionTable(found.places, tokens, is_next=found.is_next))
-
-
-def _say(world: World, reading: "Reading") -> None:
-    """The tokens as JSON."""
-    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.show import data
-
-    world.say(data.as_json(describe_reading(reading)))
-
-
-def _show(world: World, reading: "Reading") -> None:
-    """The tokens as a table, followed by those of the decoder's text."""
-    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
-
-    columns = (*_COLUMNS, "generated") if reading.written else _COLUMNS
-    world.screen.print(TextTable(columns, _rows(reading), right=_RIGHT))
-    if reading.texts.target:
-        world.say("\ndecoder tokens")
-        world.screen.print(TextTable(columns, _rows(reading, of_target=True), right=_RIGHT))
-
-
-def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:
-    """The tokens, or those of the decoder, as rows for `_COLUMNS`."""
-    return [
-        (
-            *(str(token.position), str(token.id), token.piece, token.text),
-            *(str(token.start), str(token.end), "yes" if token.special else "", str(token.segment)),
-            *(("yes" if token.generated else "",) if reading.written else ()),
-        )
-        for token in (reading.texts.target if of_target else reading.tokens)
-    ]

@@ -2,12 +2,13 @@
 
 import re
 import zlib
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,16 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Choice, Extent, SourceRequest, Texts
-from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.token import Token, TokenColumns
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
 
+MOST_TOKENS = 40_000
+"""Tokens that the layer reads: its time grows with their square, and takes 30 s for so many."""
+_LONG = 100_000  # characters: of a shorter text, all tokens can be listed by `attn tokens`
 _MATRICES = 4  # W^Q, W^K, W^V and W^O
 _FLOAT32, _FLOAT64 = 4, 8  # bytes
 _SMALL = 1 << 29  # bytes that are not worth checking
@@ -68,9 +72,19 @@ class RandomLayer:
         return {Kind.SELF: Extent(range(1), self.request.heads)}
 
     def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
-        """Words and punctuation marks."""
+        """Words and punctuation marks; those of a long text are counted first.
+
+        Raises:
+            AttnError: the text is long, and there are more than `MOST_TOKENS`.
+        """
         assert not is_chat, "it has no chat template"
+        if len(text) > _LONG:
+            _check_count(sum(1 for _ in _WORD.finditer(text)))
         return words(text)
+
+    def token_columns(self, text: str) -> TokenColumns:
+        """Words and punctuation marks in columns."""
+        return word_columns(text)
 
     def chat_template(self) -> None:
         """None: its vectors are random."""
@@ -135,7 +149,12 @@ class RandomLayer:
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
     def _embeddings(self, texts: Texts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(T, M) the vectors of the tokens, and of their positions."""
+        """(T, M) the vectors of the tokens, and of their positions.
+
+        Raises:
+            AttnError: there are more than `MOST_TOKENS`.
+        """
+        _check_count(len(texts.tokens))
         width = self.request.width
         places = sinusoids(len(texts.tokens), width)
         return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
@@ -200,6 +219,13 @@ def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     return RandomLayer(request, backend, _adopted(layer, backend))
 
 
+def _check_count(tokens: int) -> None:
+    """Raise `AttnError` for more tokens than the layer reads."""
+    if tokens > MOST_TOKENS:
+        size = f"{tokens:,} tokens, and {RANDOM} runs on at most {MOST_TOKENS:,}"
+        raise AttnError(f"the text is too long: {size}", "a part of it: head -c 50000 FILE")
+
+
 def _check_fits(width: int) -> None:
     """Raise `AttnError` if the weights do not fit: drawn in float64, kept in float32 and copied."""
     size = width**2 * (2 * _MATRICES * _FLOAT32 + _FLOAT64)
@@ -229,6 +255,38 @@ def words(text: str) -> tuple[Token, ...]:
         )
         for position, word in enumerate(_WORD.finditer(text))
     )
+
+
+def word_columns(text: str) -> TokenColumns:
+    """The same in columns."""
+    ids: dict[str, int] = {}
+    which, starts, ends = array("i"), array("i"), array("i")
+    for word in _WORD.finditer(text):
+        which.append(ids.setdefault(word[0], len(ids)))
+        starts.append(word.start())
+        ends.append(word.end())
+    columns = (np.frombuffer(column, np.int32) for column in (which, starts, ends))
+    return TokenColumns(_Words(tuple(ids)), *columns)
+
+
+class _Words(Sequence[Token]):
+    """The tokens of distinct words, each made when it is asked for: a text may have a million."""
+
+    def __init__(self, distinct: Sequence[str]) -> None:
+        self._distinct = distinct
+
+    def __len__(self) -> int:
+        return len(self._distinct)
+
+    @overload
+    def __getitem__(self, place: int) -> Token: ...
+    @overload
+    def __getitem__(self, place: slice) -> "_Words": ...
+    def __getitem__(self, place: int | slice) -> "Token | _Words":
+        if isinstance(place, slice):
+            return _Words(self._distinct[place])
+        word = self._distinct[place]
+        return Token(0, place, word, word, start=0, end=0, special=False, segment=0)
 
 
 def vectors(tokens: Sequence[Token], width: int, seed: int) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
     from attn_cli.models.predictions import HeadEffects, Predictor
     from attn_cli.models.tokens.chat.template import ChatTemplate, WrittenChat
+    from attn_cli.models.tokens.token import TokenColumns
     from attn_cli.models.tokens.writing import Writing
 
 
@@ -296,6 +297,9 @@ class Source(Protocol):
 
         To a chat, in which the template wrote the special tokens, none are added.
         """
+
+    def token_columns(self, text: str) -> "TokenColumns | None":
+        """The tokens of a long text in columns; None if it must be split as a whole."""
 
     def chat_template(self) -> "ChatTemplate | None":
         """The template that writes messages as one text; None if the model has none."""

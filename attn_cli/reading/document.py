@@ -7,7 +7,7 @@ from attn_cli import __version__
 from attn_cli.models.hub.origin import origin_of
 from attn_cli.models.source import Source
 from attn_cli.models.tokens.token import Token
-from attn_cli.reading.reading import Reading
+from attn_cli.reading.reading import Reading, TextRequest
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 def describe_reading(reading: Reading) -> dict[str, object]:
     """The model, the library and device, the text and its tokens, named as in the schema."""
-    source, request = reading.source, reading.request
+    return {
+        **describe_text(reading.source, reading.request),
+        "tokens": [_token(token) for token in reading.tokens],
+        **_target(reading),
+        **_generation(reading),
+        **_words(reading),
+    }
+
+
+def describe_text(source: Source, request: TextRequest) -> dict[str, object]:
+    """The same without the tokens."""
     return {
         **describe_source(source),
         "text": request.text,
         "pair": request.pair,
         **({} if request.chat is None else {"chat": request.chat.messages}),
-        "tokens": [_token(token) for token in reading.tokens],
-        **_target(reading),
-        **_generation(reading),
-        **_words(reading),
     }
 
 

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attn_cli.errors import AttnError, UsageError
+from attn_cli.errors import UsageError
 from attn_cli.grid import Sides
 from attn_cli.models.backend import estimate_operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
 from attn_cli.models.tokens.token import Token, doubled_start
+from attn_cli.reading.long_texts.length import LONG, check_length, check_positions
 from attn_cli.reading.window import Window, chosen_window, whole_window
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
@@ -87,21 +88,13 @@ class Reading:
     @property
     def notes(self) -> Iterator[str]:
         """Remarks on what limits the reliability of this reading."""
-        source, count = self.source, max(len(self.tokens), len(self.texts.target))
-        for tokens in (self.tokens, self.texts.target):
-            twice = doubled_start(tokens)
-            if twice is not None:
-                again = f"the text begins with '{twice.text}', and the model's template adds another"
-                yield f"{again}; --no-special leaves out the template's"
+        chat: tuple[str, ...] = ()
         if self.request.chat is not None:
             from attn_cli.reading.chat.writing import chat_remarks
 
-            yield from chat_remarks(self.request.chat, self.tokens)
-        if source.longest is not None and count > source.longest:
-            name, longest = source.card.name, source.longest
-            yield f"{count:,} tokens are more than the {longest:,} that {name} was made for"
-        if source.request.is_causal is not None and source.card.name != RANDOM:
-            yield f"{source.card.name} runs with --{'' if source.is_causal else 'no-'}causal"
+            chat = tuple(chat_remarks(self.request.chat, self.tokens))
+        count = max(len(self.tokens), len(self.texts.target))
+        return remarks_on_tokens(self.source, count, self.tokens, self.texts.target, others=chat)
 
     @property
     def whole(self) -> Window:
@@ -223,19 +216,23 @@ def read(source: Source, request: TextRequest) -> Reading:
     """Tokenize the requested text, a chat as the model's template writes it; no layer runs yet.
 
     Raises:
-        AttnError: the text has no tokens, or more than the model has positions.
+        AttnError: a text is too long, has no tokens, or more than the model has positions.
         UsageError: the model takes no second text or no chat, or has no such kind of attention.
     """
+    check_length(request.text, "the text")
+    check_length(request.pair, "the second text")
+    check_length(request.target, "the decoder's text")
     request = _with_chat_written(source, request)
     if request.pair is not None and not source.takes_pairs:
         problem = f"{source.card.name} does not take a second text (--pair)"
         raise UsageError(problem, "put both texts into one")
     kind = _requested_kind(source, request)
+    _check_count(source, request)
     tokens = source.tokens(request.text, request.pair, is_chat=request.chat is not None)
-    tokens = _bounded("the text", tokens, source)
+    check_positions(tokens, "the text", source)
     target = () if request.target is None else source.target_tokens(request.target)
     if request.target is not None:
-        target = _bounded("the decoder's text", target, source)
+        check_positions(target, "the decoder's text", source)
     return Reading(request, source, Texts(tokens, target), kind)
 
 
@@ -256,6 +253,35 @@ def _with_chat_written(source: Source, request: TextRequest) -> TextRequest:
     chat = write_with_template(source, request.chat)
     assert chat.written is not None, "the template has run"
     return replace(request, text=chat.written.text, chat=chat)
+
+
+def _check_count(source: Source, request: TextRequest) -> None:
+    """Count the tokens of a long text before they are made, if they may be too many.
+
+    Raises:
+        AttnError: they are.
+    """
+    if len(request.text) > LONG and source.is_bounded and request.pair is None and request.chat is None:
+        columns = source.token_columns(request.text)
+        if columns is not None:
+            check_positions(columns, "the text", source)
+
+
+def remarks_on_tokens(
+    source: Source, count: int, *sides: Sequence[Token], others: Sequence[str] = ()
+) -> Iterator[str]:
+    """Remarks on the tokens that a model reads: on the first ones of each side, and on how many they are."""
+    for tokens in sides:
+        twice = doubled_start(tokens)
+        if twice is not None:
+            again = f"the text begins with '{twice.text}', and the model's template adds another"
+            yield f"{again}; --no-special leaves out the template's"
+    yield from others
+    if source.longest is not None and count > source.longest:
+        name, longest = source.card.name, source.longest
+        yield f"{count:,} tokens are more than the {longest:,} that {name} was made for"
+    if source.request.is_causal is not None and source.card.name != RANDOM:
+        yield f"{source.card.name} runs with --{'' if source.is_causal else 'no-'}causal"
 
 
 def check_kind(kind: Kind, source: Source) -> None:
@@ -285,18 +311,3 @@ def _requested_kind(source: Source, request: TextRequest) -> Kind:
         problem = f"{kind} attention needs a text for the decoder, and none was given"
         raise UsageError(problem, '--target "Le chat dormait"')
     return kind
-
-
-def _bounded(text_name: str, tokens: tuple[Token, ...], source: Source) -> tuple[Token, ...]:
-    """The tokens, if there are any and the model has a position for each.
-
-    Raises:
-        AttnError: there are none, or too many.
-    """
-    if not tokens:
-        raise AttnError(f"{text_name} has no tokens", "a text with words")
-    if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
-        size = f"{len(tokens):,} tokens, but {source.card.name} has {source.longest:,} positions"
-        problem = f"{text_name} is too long: {size}"
-        raise AttnError(problem, "shorten the text, or use a model with more positions")
-    return tokens

@@ -52,6 +52,18 @@ def as_json(document: Mapping[str, object]) -> str:
     return _written(document)
 
 
+def json_with_rows(
+    document: Mapping[str, object], name: str, blocks: Iterable[Sequence[str]]
+) -> Iterator[str]:
+    """The parts of the same JSON with `name` as its last key: a list of objects, written already."""
+    before, _, after = as_json({**document, name: [{}]}).rpartition("{}")
+    between = ",\n  "
+    yield before
+    for number, block in enumerate(blocks):
+        yield (between if number else "") + between.join(block)
+    yield after
+
+
 def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """A file for `numpy.load`: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`.
 

@@ -56,11 +56,16 @@ def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> di
 def check_distinct(paths: Iterable[Path]) -> None:
     """Raise `UsageError` if two names are of the same file."""
     places: dict[object, Path] = {}
+    folded: dict[str, Path] = {}
     for path in paths:
         for place in _places(path):
             first = places.setdefault(place, path)
             if first is not path:
                 raise _named_twice(first, path)
+        real = os.path.realpath(path)
+        first = folded.setdefault(real.casefold(), path)
+        if first is not path and not _tells_case(os.path.dirname(real)):  # noqa: PTH120  as in `_target`
+            raise _named_twice(first, path)
 
 
 def _named_twice(first: Path, path: Path) -> UsageError:
@@ -69,13 +74,25 @@ def _named_twice(first: Path, path: Path) -> UsageError:
 
 
 def _places(path: Path) -> tuple[object, ...]:
-    """What says that two names are of one file: where links lead, in any case, and the file that is there."""
+    """What says that two names are of one file: where links lead, and the file that is there."""
     real = os.path.realpath(path)
     try:
         state = os.stat(real)  # noqa: PTH116  as in `_target`
     except OSError:  # nothing is there yet
-        return (real.casefold(),)
-    return real.casefold(), (state.st_dev, state.st_ino)
+        return (real,)
+    return real, (state.st_dev, state.st_ino)
+
+
+def _tells_case(directory: str) -> bool:
+    """Whether `c.json` and `C.json` are two files in the directory; no, if no file can be made in it."""
+    from tempfile import NamedTemporaryFile  # few commands need it
+
+    try:
+        with NamedTemporaryFile(dir=directory, prefix=".case-") as probe:
+            name = os.path.basename(probe.name)  # noqa: PTH119
+            return not os.path.exists(os.path.join(directory, name.upper()))  # noqa: PTH110, PTH118
+    except OSError:
+        return False
 
 
 def check_writable(path: Path, *, force: bool) -> None:

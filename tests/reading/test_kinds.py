@@ -121,6 +121,9 @@ class Translator:
         assert not is_chat
         return words(text)
 
+    def token_columns(self, _text: str) -> None:
+        pass
+
     def chat_template(self) -> None:
         pass
 

@@ -40,9 +40,9 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["b.png", "c.png", "A.PNG", "here/../a.png", "d/a.png"])
+@pytest.mark.parametrize("name", ["b.png", "c.png", "here/../a.png", "d/a.png"])
 def test_one_file_under_two_names_is_wrong_usage(name: str) -> None:
-    """A link, a second hard link, another case, a detour, a link to the directory."""
+    """A link, a second hard link, a detour, a link to the directory."""
     Path("a.png").write_bytes(b"old")
     Path("b.png").symlink_to("a.png")
     Path("c.png").hardlink_to("a.png")
@@ -51,6 +51,34 @@ def test_one_file_under_two_names_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         files.targets([Path("a.png"), Path(name)], KNOWN, force=True)
     assert caught.value.problem == f"the file is named twice: a.png and {name}"
+
+
+@pytest.mark.parametrize("second", ["C.png", "c.PNG", "d/C.png"])
+def test_two_cases_of_a_name_are_two_files_where_the_file_system_says_so(second: str) -> None:
+    Path("d").symlink_to(".")
+    Path("probe").touch()
+    if Path("PROBE").exists():  # macOS, Windows
+        with pytest.raises(UsageError, match=r"^the file is named twice: c\.png and "):
+            files.targets([Path("c.png"), Path(second)], KNOWN, force=False)
+    else:
+        assert files.targets([Path("c.png"), Path(second)], KNOWN, force=False).keys() == {
+            Path("c.png"),
+            Path(second),
+        }
+        with pytest.raises(UsageError, match=r"^the file is named twice: "):
+            files.targets([Path("c.png"), Path(second), Path(second)], KNOWN, force=False)
+    assert sorted(names()) == ["d", "probe"]
+
+
+@pytest.mark.parametrize("second", ["C.png", "c.PNG", "here/../C.png"])
+def test_two_cases_of_a_name_are_one_file_on_other_file_systems(
+    second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("here").mkdir()
+    monkeypatch.setattr(files, "_tells_case", lambda _directory: False)
+    with pytest.raises(UsageError) as caught:
+        files.targets([Path("c.png"), Path(second)], KNOWN, force=False)
+    assert caught.value.problem == f"the file is named twice: c.png and {second}"
 
 
 def test_two_names_of_a_file_that_is_not_there_yet_are_wrong_usage() -> None:

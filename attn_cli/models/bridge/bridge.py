@@ -68,7 +68,7 @@ from attn_cli.models.source import (
 from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
-from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.token import Token, TokenColumns, Tokenizer, shift_right
 from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
@@ -457,6 +457,17 @@ class Bridge:
         """
         splitter = self.tokenizer.without_template() if is_chat else self._splitter
         return self._fit.checked(splitter(text, pair))
+
+    def token_columns(self, text: str) -> TokenColumns | None:
+        """The tokens of a long text in columns; None if it must be split as a whole.
+
+        Raises:
+            AttnError: as `tokens`.
+        """
+        columns = self._splitter.columns(text)
+        if columns is not None:
+            self._fit.checked(columns.kinds)
+        return columns
 
     def chat_template(self) -> ChatTemplate | None:
         """The template that writes messages as one text; None if the tokenizer has none.

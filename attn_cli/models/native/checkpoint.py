@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from attn_cli.models.native.effects.text import NativeEffects
     from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
     from attn_cli.models.tokens.chat.template import ChatTemplate
+    from attn_cli.models.tokens.token import TokenColumns
     from attn_cli.models.tokens.writing import Writing
 
 
@@ -149,6 +150,17 @@ class Checkpoint:
         """
         splitter = self.tokenizer.without_template() if is_chat else self._splitter
         return self._fit(self.spec).checked(splitter(text, pair))
+
+    def token_columns(self, text: str) -> "TokenColumns | None":
+        """The tokens of a long text in columns; None if it must be split as a whole.
+
+        Raises:
+            AttnError: as `tokens`.
+        """
+        columns = self._splitter.columns(text)
+        if columns is not None:
+            self._fit(self.spec).checked(columns.kinds)
+        return columns
 
     def chat_template(self) -> "ChatTemplate | None":
         """The template that writes messages as one text; None if the tokenizer has none.

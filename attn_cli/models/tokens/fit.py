@@ -1,11 +1,14 @@
 """Whether a tokenizer fits a model: its ids and segments are rows of the embeddings."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from attn_cli.errors import AttnError
 from attn_cli.models.tokens.token import Token, Tokenizer
 from attn_cli.record import record
 
+Tokens = TypeVar("Tokens", bound=Sequence[Token])
 _IDS = 1 << 32
 """The ids that tokenizers have."""
 
@@ -19,7 +22,7 @@ class Fit:
     path: Path
     is_chosen: bool  # whether the tokenizer was chosen in place of the model's own
 
-    def checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    def checked(self, tokens: Tokens) -> Tokens:
         """The tokens, if the model has an embedding for each.
 
         Raises:

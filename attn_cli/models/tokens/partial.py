@@ -12,6 +12,7 @@ from attn_cli.record import record
 
 if TYPE_CHECKING:
     from attn_cli.models.tokens.chat.template import ChatTemplate
+    from attn_cli.models.tokens.token import TokenColumns
 
 
 @record(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class PartialTokenizer:
         """
         is_plain = self.applies(text) and (pair is None or self.applies(pair))
         return self.file(text, pair) if is_plain else self.open_whole()(text, pair)
+
+    def columns(self, text: str) -> "TokenColumns | None":
+        """The tokens of a long text in columns; None if it must be split as a whole.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        return self.file.columns(text) if self.applies(text) else None
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.

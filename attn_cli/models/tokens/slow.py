@@ -86,6 +86,9 @@ class TransformersTokenizer(FastTokenizer):
             raise AttnError("the tokenizer changes the tokens after the text was split", _RELOAD)
         return encoding
 
+    def columns(self, text: str) -> None:
+        """None: the class may change the tokens."""
+
     def target_tokenizer(self) -> "TransformersTokenizer":
         """The tokenizer for the decoder's text; a translator marks it with its language."""
         target = copy.copy(self)
@@ -135,6 +138,9 @@ class SlowTokenizer:
         tokens = [self._of_text(*text_pieces) for text_pieces in zip(texts, pieces, ids, strict=True)]
         lengths = [len(part) for part in texts]
         return tuple(self._in_template(encoding["input_ids"], segments, tokens, lengths))
+
+    def columns(self, _text: str) -> None:
+        """None: what it does to a space is not known."""
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.

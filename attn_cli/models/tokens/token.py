@@ -1,17 +1,28 @@
-"""A token, the interface of a tokenizer, and the shifted tokens that a decoder reads."""
+"""A token, those of a long text in columns, the interface of a tokenizer, and what a decoder reads."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from attn_cli.record import record
 from attn_cli.vocabulary import WRITTEN
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from attn_cli.models.tokens.chat.template import ChatTemplate
+
+
+_BLOCK = 10_000  # tokens that are written together
+_MOST_KEPT = 100_000  # kinds of token whose written form is kept
+
+Numbers: TypeAlias = "npt.NDArray[np.int32]"
+Parts: TypeAlias = tuple[str, ...]
+"""What a line says of a token: before its place in the text, and after it."""
 
 
 @record(frozen=True, slots=True)
@@ -34,11 +45,57 @@ class Token:
         return f"{WRITTEN}{self.text.removeprefix(' ') or ' '}" if self.generated else self.text
 
 
+@record(frozen=True, slots=True, eq=False)
+class TokenColumns:
+    """The tokens of a long text of T tokens: three numbers for each, and one `Token` for all that are equal.
+
+    `kinds` has each token that occurs, in the order in which they first do; position, start and end of these
+    say nothing.
+    """
+
+    kinds: Sequence[Token]
+    which: Numbers  # (T,) the place in `kinds`
+    starts: Numbers  # (T,) in characters of the text as given
+    ends: Numbers  # (T,)
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def first(self, count: int) -> tuple[Token, ...]:
+        """The first `count` tokens, or all if there are fewer."""
+        columns = (self.which[:count], self.starts[:count], self.ends[:count])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return tuple(
+            replace(self.kinds[kind], position=position, start=start, end=end)
+            for position, (kind, start, end) in enumerate(rows)
+        )
+
+    def lines(self, template: str, parts: Callable[[Token], Parts]) -> Iterator[list[str]]:
+        """A line for each token, some thousands at a time.
+
+        `template` has places for the position, the first part, start, end, and the second part.
+        """
+        known = dict[int, Parts]()
+        for begin in range(0, len(self), _BLOCK):
+            if len(known) > _MOST_KEPT:
+                known.clear()
+            columns = (self.which, self.starts, self.ends)
+            which, starts, ends = (column[begin : begin + _BLOCK].tolist() for column in columns)
+            known |= {kind: parts(self.kinds[kind]) for kind in set(which) if kind not in known}
+            first, second = ([known[kind][side] for kind in which] for side in (0, 1))
+            positions = range(begin, begin + len(which))
+            rows = zip(positions, first, starts, ends, second, strict=True)
+            yield [template % row for row in rows]
+
+
 class Tokenizer(Protocol):
     """Splits texts into the tokens of one vocabulary."""
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
+
+    def columns(self, text: str) -> "TokenColumns | None":
+        """The tokens of a long text in columns; None if it must be split as a whole."""
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text."""
@@ -87,7 +144,7 @@ def doubled_start(tokens: Sequence[Token]) -> Token | None:
 
     In the decoder's text it may follow the decoder's own start token.
     """
-    for added, written in list(pairwise(tokens))[:2]:
+    for added, written in pairwise(islice(tokens, 3)):
         is_added = added.special and added.start == added.end == 0
         if is_added and written.special and written.id == added.id and written.end > written.start:
             return written

@@ -14,7 +14,8 @@ from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, Line, Sheet, View
 
 _LINES = 12  # of a paragraph: about 100 tokens at 80 columns
-_GAP = "  "  # between the columns of a list
+GAP = "  "
+"""What stands between the columns of a list."""
 _TELLING = 4  # cells of a column: it shrinks to this width before the row names are truncated
 
 
@@ -65,7 +66,7 @@ class TextTable(View):
         first = _fitting(sheet.width, widths)
         if self._kept is None or self._kept < first or not everything:
             return everything[:first]
-        room = sheet.width - widths[self._kept] - len(_GAP)
+        room = sheet.width - widths[self._kept] - len(GAP)
         return [*everything[: _fitting(room, widths[: self._kept])], self._kept]
 
     def _widths(self, columns: Sequence[Sequence[str]], sheet: Sheet) -> list[int]:
@@ -83,7 +84,7 @@ class TextTable(View):
         cells = [[cell] for cell in row]
         if self._is_broken and not sheet.is_endless:
             cells = [
-                sheet.filled(cell.split(_GAP), _GAP, width) for cell, width in zip(row, widths, strict=True)
+                sheet.filled(cell.split(GAP), GAP, width) for cell, width in zip(row, widths, strict=True)
             ]
         for line in zip_longest(*cells, fillvalue=""):
             yield [Segment(_in_columns(line, widths, right, sheet), style)]
@@ -134,14 +135,14 @@ def _telling(wanted: Sequence[int]) -> list[int]:
 
 def _fitting(width: int, wanted: Sequence[int]) -> int:
     """The number of leading columns that fit at full width; at least one."""
-    ends = accumulate(width + len(_GAP) for width in wanted)
-    return max(1, sum(end - len(_GAP) <= width for end in ends))
+    ends = accumulate(width + len(GAP) for width in wanted)
+    return max(1, sum(end - len(GAP) <= width for end in ends))
 
 
 def _shared_out(width: int, wanted: Sequence[int], least: Sequence[int]) -> list[int]:
     """The column widths: the widest column shrinks first, until all fit or each is at its minimum."""
     widths = list(wanted)
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+    while sum(widths) + len(GAP) * (len(widths) - 1) > width:
         spare = [(size, -number) for number, size in enumerate(widths) if size > least[number]]
         if not spare:
             break
@@ -155,4 +156,4 @@ def _in_columns(row: Sequence[str], widths: Sequence[int], right: Collection[int
         (to_right if number in right else to_left)(text, width)
         for number, (text, width) in enumerate(zip(texts, widths, strict=True))
     ]
-    return _GAP.join(aligned).rstrip()
+    return GAP.join(aligned).rstrip()

@@ -21,7 +21,14 @@ _CLASS = r"\[\^?\]?(?:\\.|\[(?:\\.|[^\]\\])*\]|[^\]\\\[])*\]"  # [...], with cla
 _ESCAPE = r"\\[pP]\{[^}]*\}|\\[^1-9gkKRX]"
 _REPEATED_GROUP = r"\)(?:[*+]|\{)"
 _UNBOUNDED = r"[*+]|\{\d*,\}|\{\d{4,}|\{\d*,\d{4,}"
+_REPEATED = rf"(?:{_UNBOUNDED}\}}?)[+?]?"
+_OPTIONAL_GROUP = r"\((?:\?\w*:)?[^()*+{}]*\)\?"
+_MAY_BE_ABSENT = r"x[?*]|\)"
+_OF_SPACES = (r"\s*[\r\n]+|\s+(?!\S)|\s+", r"\s+(?!\S)|\s+")  # what one gives back the next one takes
 _REFERENCE = r"\\[1-9gkKRX]|\(\?(?:P=|P>|R|&|\(|\d)"
+_MOST_OPTIONAL = 8  # question marks in an alternative; published ones have three
+LONGEST_UNTRIED = 20_000
+"""Characters of a text for which a time that grows with the square is short: a second."""
 _MOST_REPEATED = 2  # parts of an alternative without a bound: ` ?[^\s\p{L}\p{N}]+[\r\n]*`
 
 
@@ -45,12 +52,18 @@ def has_odd_patterns(content: bytes) -> bool:
         return False
 
 
-def has_odd_parts(inner: Any) -> bool:
-    """Whether a tokenizer has a regular expression that might not end."""
+def longest_untried(inner: Any) -> int | None:
+    """How long a text may be that a tokenizer need not try first, in characters; None: any length.
+
+    It is 0 where a regular expression might not end.
+    """
     components = [getattr(inner, name) for name in _PARTS]
     states = [component.__getstate__() for component in components if component is not None]
-    odd = [json.loads(state) for state in states if b'"Regex"' in state]
-    return any(is_odd(pattern) for state in odd for pattern in _patterns(_flat(state)))
+    found = [json.loads(state) for state in states if b'"Regex"' in state]
+    patterns = [pattern for state in found for pattern in _patterns(_flat(state))]
+    if any(map(is_odd, patterns)):
+        return 0
+    return LONGEST_UNTRIED if any(map(is_slow, patterns)) else None
 
 
 def is_odd(pattern: str) -> bool:
@@ -60,10 +73,45 @@ def is_odd(pattern: str) -> bool:
     """
     if re.search(_REFERENCE, pattern):
         return True
-    plain = re.sub(_CLASS, "x", re.sub(_ESCAPE, "x", pattern))
-    return bool(re.search(_REPEATED_GROUP, plain)) or any(
-        len(re.findall(_UNBOUNDED, one)) > _MOST_REPEATED for one in plain.split("|")
+    plain = _plain(pattern)
+    return bool(re.search(_REPEATED_GROUP, plain)) or any(map(_is_odd_alternative, _alternatives(plain)))
+
+
+def is_slow(pattern: str) -> bool:
+    """Whether a regular expression may take a time that grows with the square of a text.
+
+    After a part that is repeated without a bound it needs another one, for which it goes back step by step.
+    """
+    for spaces in _OF_SPACES:
+        pattern = pattern.replace(spaces, "")
+    return any(
+        _needs_more(one[repeated.end() :])
+        for one in _alternatives(_plain(pattern))
+        for repeated in re.finditer(_REPEATED, one)
     )
+
+
+def _plain(pattern: str) -> str:
+    """The expression with `x` for every class and escaped character."""
+    return re.sub(_CLASS, "x", re.sub(_ESCAPE, "x", pattern))
+
+
+def _alternatives(plain: str) -> list[str]:
+    """The alternatives of an expression, without groups that are optional and repeat nothing."""
+    return re.sub(_OPTIONAL_GROUP, "", plain).split("|")
+
+
+def _is_odd_alternative(one: str) -> bool:
+    """Whether it repeats more parts than published ones, or goes back through two, or has many options."""
+    repeated = list(re.finditer(_REPEATED, one))
+    if len(repeated) > _MOST_REPEATED or one.count("?") > _MOST_OPTIONAL:
+        return True
+    return len(repeated) == _MOST_REPEATED and _needs_more(one[repeated[-1].end() :])
+
+
+def _needs_more(rest: str) -> bool:
+    """Whether what follows a repeated part must match."""
+    return bool(re.sub(_MAY_BE_ABSENT, "", rest))
 
 
 def _patterns(states: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.guards.hazards import MOST_GROWTH, is_odd
+from attn_cli.models.tokens.guards.hazards import LONGEST_UNTRIED, MOST_GROWTH, is_odd, is_slow
 from attn_cli.models.tokens.open import open_tokenizer_file
 from tests.support.worlds import attn
 
@@ -124,10 +124,78 @@ def test_the_regular_expressions_of_published_tokenizers_need_no_process(pattern
         r"((a{1000}){1000}){10}",
         r"(?<a>b\g<a>?)",
         r"a{9999}b{9999}c{9999}",
+        r"x*x*y",  # cubic
+        r"\w*\w*(?![\s\S])",
+        r"\d+[0-9]+$",
+        "a?" * 26 + "a" * 26,
+        r"(?:t|tt|ttt)*(?:t|tt)*b",
+        r"(?<r>t\g<r>?t?)*b",
+        r"(?<r>t\g<r>*)*[bc]",
+        r"(?=(q+)+z)",
+        r"(?>(é+)+)z",
+        r"(?<x>a)(?(<x>)(b|bb)*c|d)",
+        r"(?:\s|\s\s)*x",
+        r"(?:\p{L}|\p{L}\p{L})*9",
     ],
 )
 def test_regular_expressions_that_repeat_or_refer_are_odd(pattern: str) -> None:
     assert is_odd(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "letter"),
+    [
+        (r"x*x*y", "x"),
+        (r"\w*\w*!", "q"),
+        (r"\d*[0-9]+z", "1"),
+        (r"(?:t|tt|ttt)*(?:t|tt)*b", "t"),
+        (r"(?<r>t\g<r>?t?)*b", "t"),
+        (r"(?:\s|\s\s)*x", " "),
+        (r"(?:é|éé)*z", "é"),
+        (r"(?=(?:m|mm)*z)", "m"),
+        ("a?" * 26 + "a" * 26 + "z", "a"),
+    ],
+)
+def test_a_text_of_the_letters_of_a_pattern_takes_no_time_here(
+    pattern: str, letter: str, tmp_path: Path
+) -> None:
+    tokenizer = open_tokenizer_file(tokenizer_file(tmp_path, pre_tokenizer=split(pattern)))
+    before = time.process_time()
+    try:
+        tokenizer(letter * 2_000 + " y ! b z")
+    except AttnError as error:
+        assert error.problem.startswith("the tokenizer was stopped on trial: ")  # noqa: PT017
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("pattern", [r"x*y", r"\p{L}+(?=\d)", r"\s+$", r"a{2,}b", r"x*+y"])
+def test_a_long_text_is_tried_where_the_time_grows_with_its_square(pattern: str, tmp_path: Path) -> None:
+    assert is_slow(pattern)
+    assert not is_odd(pattern)
+    assert LONGEST_UNTRIED == 20_000
+    tokenizer = open_tokenizer_file(tokenizer_file(tmp_path, pre_tokenizer=split(pattern)))
+    assert len(tokenizer("the cat")) > 0
+
+
+def test_a_long_text_that_would_take_hours_is_refused(tmp_path: Path) -> None:
+    tokenizer = open_tokenizer_file(tokenizer_file(tmp_path, pre_tokenizer=split(r"x*y")))
+    before = time.process_time()
+    with pytest.raises(AttnError, match=r"^the tokenizer was stopped on trial: "):
+        tokenizer("x" * 400_000 + " y")
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        " ?[^(\\s|[.,!?…。\uff0c、।\u06d4،])]+",
+        r" {2,}",
+    ],
+)
+def test_the_regular_expressions_of_published_tokenizers_are_never_tried(pattern: str) -> None:
+    assert not is_slow(pattern)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How long may a text be, and how are the tokens of a long one listed?"""
