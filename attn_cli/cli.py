@@ -195,10 +195,7 @@ def _run(arguments: Sequence[str], world: World) -> int:
     began = time.monotonic()
     try:
         status = _called(arguments, world)
-        if "attn_cli.mapped_files" in sys.modules:  # weights were read
-            from attn_cli.mapped_files import check_unchanged, mapped_since
-
-            check_unchanged(mapped_since(began))
+        _check_mapped(began)
         world.finish()
     except BrokenPipeError:  # the reader closed the pipe
         world.drop_result()
@@ -208,12 +205,29 @@ def _run(arguments: Sequence[str], world: World) -> int:
     except Exception as error:  # users should not see a traceback for our bugs either
         if is_raised() and not isinstance(error, AttnError):
             raise KeyboardInterrupt from error
-        problem, hint, status = _explained(error, arguments)
+        problem, hint, status = _explained(_cause(error, began), arguments)
         if world.environment.get("ATTN_DEBUG"):
             with suppress(OSError):
                 world.stderr.write(without_credentials(traceback.format_exc()))
         world.complain(problem, hint)
     return status
+
+
+def _check_mapped(began: float) -> None:
+    """Raise `AttnError` if a file that was mapped since `began` was changed since then."""
+    if "attn_cli.mapped_files" in sys.modules:  # weights were read
+        from attn_cli.mapped_files import check_unchanged, mapped_since
+
+        check_unchanged(mapped_since(began))
+
+
+def _cause(error: Exception, began: float) -> Exception:
+    """The error, or what it follows from: a file that was changed while it was read."""
+    try:
+        _check_mapped(began)
+    except AttnError as changed:
+        return changed
+    return error
 
 
 def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, int]:

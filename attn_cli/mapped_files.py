@@ -21,6 +21,10 @@ _states: dict[Path, tuple[float, tuple[int, ...]]] = {}  # when each was mapped,
 _handlers: list[object] = []  # what the system calls must not be freed
 
 
+class ChangedFileError(AttnError):
+    """A file was changed while it was read; what was computed from it is worth nothing."""
+
+
 def watch(path: Path, descriptor: int) -> None:
     """Remember the state of a file that is mapped, opened as `descriptor`."""
     _states[path] = time.monotonic(), _state(os.fstat(descriptor))
@@ -43,10 +47,10 @@ def check_unchanged(paths: Iterable[Path]) -> None:
     A file that was replaced is no problem: the old one stays mapped.
 
     Raises:
-        AttnError: one was changed.
+        ChangedFileError: one was changed.
     """
     if path := _changed(paths):
-        raise AttnError(f"{path} was changed while attn was reading it", _HINT)
+        raise ChangedFileError(f"{path} was changed while attn was reading it", _HINT)
 
 
 def _changed(paths: Iterable[Path]) -> Path | None:

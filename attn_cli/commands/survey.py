@@ -1,5 +1,6 @@
 """`attn survey`: the metrics of every head over many documents, and how sure they are."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -149,10 +150,12 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
     """
     from attn_cli.commands.surveys.answer import Again, result_of
     from attn_cli.commands.surveys.running import check_resumable, kept_beside
+    from attn_cli.mapped_files import check_unchanged, mapped_since
     from attn_cli.survey.about import about
     from attn_cli.survey.measuring import Surveyor
     from attn_cli.survey.running.manifest import manifest_of
 
+    began = time.monotonic()
     files = _files(world, asked.documents)
     if asked.run.resume:
         check_resumable(files.paths)
@@ -174,6 +177,7 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
     )
     checkpoint = kept.enter_context(beside)
     surveyed = _run(world, asked, files, layout, checkpoint)
+    check_unchanged(mapped_since(began))  # a worker that was replaced has read what is there now
     _check_measured(surveyed)
     _write_each(world, asked, layout, metrics, checkpoint)
     again = Again(asked.source, asked.compute, asked.request.kind, asked.request.window is not None)

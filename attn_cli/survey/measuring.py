@@ -9,6 +9,7 @@ from attn_cli.analysis.evidence_rows import count_different
 from attn_cli.analysis.head_summary import MeasuredText
 from attn_cli.analysis.patterns import counted_rows, is_enough
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.mapped_files import ChangedFileError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
@@ -68,6 +69,8 @@ class Surveyor:
                 continue
             try:
                 measured.extend(self._document(at, document))
+            except ChangedFileError:  # no fault of the document
+                raise
             except AttnError as error:  # usage errors too: a word of --on that this document lacks
                 unread.append(Unread(document.source, document.place, error.problem))
         tokens = sum(one.passage.tokens for one in measured)

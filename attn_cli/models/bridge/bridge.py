@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.mapped_files import check_unchanged
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, recording
 from attn_cli.models.bridge.captured_layer import build_layer
@@ -421,6 +422,7 @@ class Bridge:
         records, error = self._recorded(short or self.config, texts, kind, layers)
         if error is not None and short is not None:  # the count may be of layers or of attentions
             records, error = self._recorded(self.config, texts, kind, layers)
+        check_unchanged({tensor.path for tensor in self._files.tensors.values()})
         if error is not None:
             raise error
         kv_heads = self.card.kv_heads

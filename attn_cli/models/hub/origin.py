@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from attn_cli.errors import AttnError
+from attn_cli.mapped_files import check_unchanged
 from attn_cli.models.files.adapter import ADAPTER_FILES
 from attn_cli.models.files.weights import weight_files
 from attn_cli.record import record
@@ -52,6 +53,9 @@ def checksum_of(files: Sequence[Path], most: int | None) -> str | None:
     """The sha256 of the one file, or of the list of several as `sha256sum` prints it, sorted by name.
 
     None: there are none, one cannot be read, or they are too large to be read for that.
+
+    Raises:
+        ChangedFileError: one was changed since it was mapped: its checksum is not that of what was read.
     """
     from hashlib import sha256  # 1 ms, for documents alone
 
@@ -63,6 +67,7 @@ def checksum_of(files: Sequence[Path], most: int | None) -> str | None:
         found = [(checksum or _computed(file), file.name) for file, checksum in known.items()]
     except OSError:
         return None
+    check_unchanged(files)
     if len(found) == 1:
         return found[0][0]
     lines = (f"{checksum}  {name}\n" for checksum, name in sorted(found, key=lambda one: one[1]))

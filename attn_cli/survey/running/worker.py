@@ -18,20 +18,33 @@ THREADS = dict.fromkeys(
 """What the libraries of a worker read when they are imported: sums of several threads would depend on how
 many there are, and workers would wait for each other."""
 
-_surveyor: Surveyor | None = None
+_surveyor: Surveyor | Exception | None = None
 
 
 def begin(request: SurveyRequest, environment: Mapping[str, str]) -> None:
-    """Open the model in this process; Ctrl-C is for the process that started it, without which it ends."""
+    """Open the model in this process; Ctrl-C is for the process that started it, without which it ends.
+
+    What prevents that is raised by `measure_into`: for an error here, the pool prints a traceback, ends all
+    workers, and does not say why.
+    """
     global _surveyor  # noqa: PLW0603  a process has one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _surveyor = Surveyor(request, environment)
+    try:
+        _surveyor = Surveyor(request, environment)
+    except Exception as error:  # noqa: BLE001  raised below
+        _surveyor = error
 
 
 def measure_into(path: Path, number: int, batch: Batch) -> None:
-    """Measure a batch and write what was found, unless the file is there: from before an interruption."""
+    """Measure a batch and write what was found, unless the file is there: from before an interruption.
+
+    Raises:
+        AttnError: the model cannot be opened, or its files were changed.
+    """
     assert _surveyor is not None, "`begin` has run"
+    if isinstance(_surveyor, Exception):
+        raise _surveyor
     if not path.exists():
         save(path, *batch_as_stored(_surveyor.measure(number, batch)))
 
