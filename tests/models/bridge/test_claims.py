@@ -182,7 +182,7 @@ from attn_cli.cli import run
 from attn_cli.console import World
 before = time.process_time()
 status = run(["inspect", "the cat", "-q", "-m", sys.argv[1]], World.real())
-assert time.process_time() - before < 5, time.process_time() - before
+assert time.process_time() - before < 30, time.process_time() - before
 (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 assert int(peak) < 600_000, peak  # ru_maxrss would count the process of the tests, which was forked
 sys.exit(status)

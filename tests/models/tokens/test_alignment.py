@@ -83,7 +83,7 @@ def test_a_long_text_that_the_tokenizer_changed_is_aligned_in_linear_time(text: 
     before = time.process_time()
     spans = align_pieces(text, [piece] * 1000)
     assert len(spans) == 1000
-    assert time.process_time() - before < 5
+    assert time.process_time() - before < 30
 
 
 def test_pieces_of_a_long_text_have_the_places_of_their_letters_after_characters_that_were_dropped() -> None:
