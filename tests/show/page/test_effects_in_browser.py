@@ -95,6 +95,7 @@ def test_the_page_names_the_next_token_and_goes_to_the_row_that_predicts_it(
     page.drawn()
     rows = page.run("attn.headsShown()[0].rows")
     assert page.run("[attn.state.query, attn.state.direction]") == [rows - 1, "from"]
+    assert page.run("document.getElementById('metric').value") == "direct effect"  # what heads add to it
 
 
 @pytest.mark.browser

@@ -197,9 +197,10 @@ function fillSelects() {
 
 const chooseKind = (kind) => change({ kind, query: -1, key: 0, hide: [], pinned: null, hover: null });
 on(kindSelect, "change", () => chooseKind(Number(kindSelect.value)));
-if (about.next) on(element("to-next"), "click", () => {
-  if (state.kind < about.next.kind) chooseKind(about.next.kind);
-  change({ query: -1, direction: "from", hover: null });
+const { next } = about;
+if (next) on(element("to-next"), "click", () => {
+  if (state.kind < next.kind) chooseKind(next.kind);
+  change({ query: -1, direction: "from", metric: SIGNED });
 });
 onPointer(grid, headUnder, change, tell);
 onChange(fillSelects);
