@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the test of all model types, unless requested, and those that need what is not here."""
     left_out = {"every_type"} if not config.getoption("--every-type") else set[str]()
     left_out |= {"latex"} if shutil.which("pdflatex") is None else set()
+    left_out |= {"graphviz"} if shutil.which("dot") is None else set()
     left_out |= {"gpt2"} if cached_gpt2() is None else set()
     left_out |= {"ray"} if find_spec("ray") is None else set()
     left_out |= {"browser"} if missing_for_browser() else set()
@@ -52,6 +53,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "LaTeX: no pdflatex here; the fonts and sizes of a .pdf are read from its bytes"
         )
+    if shutil.which("dot") is None:
+        terminalreporter.write_line("Graphviz: no dot here; what it draws of hostile tokens is not read")
     if cached_gpt2() is None:
         terminalreporter.write_line("GPT-2: not in the cache; its published effects are not compared")
     if missing := missing_for_browser():

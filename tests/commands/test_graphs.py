@@ -466,9 +466,7 @@ def test_hostile_tokens_are_quoted_in_dot() -> None:
     assert r'label="<b>\n' in written
 
 
-@pytest.mark.skipif(
-    DOT is None, reason="dot is not installed: what Graphviz draws of hostile tokens is not read"
-)
+@pytest.mark.graphviz
 def test_graphviz_draws_hostile_tokens_as_they_are(tmp_path: Path) -> None:
     assert DOT is not None
     content = hostile_graph()
