@@ -263,7 +263,7 @@ class _HeadRows:
 
     @property
     def _sink(self) -> Array | None:
-        """(R,) the logit of a head's sink in each row; None without a sink."""
+        """(R,) the logit of each head's sink in each row; None without a sink."""
         sink, rows, heads = self.layer.sink, self.block.rows, self.heads
         if sink is None:
             return None
@@ -404,5 +404,5 @@ class StepwiseMeasurer:
             measured = _HeadRows(layer, block, shared, local.buffers, first)
             logsumexp, values, columns = measured.measure()
             self.builder.put_rows(rows, measured.heads, logsumexp, values)
-            for head, sums in zip(measured.heads, columns, strict=bool(columns)):
+            for head, sums in enumerate(columns, first):
                 self.builder.add_columns(block, head, sums.received, sums.pooled)

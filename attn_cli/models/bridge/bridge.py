@@ -422,7 +422,7 @@ class Bridge:
         records, error = self._recorded(short or self.config, texts, kind, layers)
         if error is not None and short is not None:  # the count may be of layers or of attentions
             records, error = self._recorded(self.config, texts, kind, layers)
-        check_unchanged({tensor.path for tensor in self._files.tensors.values()})
+        check_unchanged(self._files.files)
         if error is not None:
             raise error
         kv_heads = self.card.kv_heads

@@ -58,7 +58,7 @@ class Held:
 
 def held_by(weights: Weights) -> Held:
     """What the files hold."""
-    size = sum(path.stat().st_size for path in {tensor.path for tensor in weights.tensors.values()})
+    size = sum(path.stat().st_size for path in weights.files)
     return Held(weights.directory, len(weights.tensors), size)
 
 
