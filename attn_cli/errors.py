@@ -1,5 +1,7 @@
 """Errors: each has a sentence on what is wrong, a hint on what to try, and an exit status."""
 
+from pathlib import Path
+
 from attn_cli.safe_text import condensed
 
 _REPORT = "do not trust these numbers; please report it with the name of the model"
@@ -18,6 +20,19 @@ class AttnError(Exception):
 
     def __str__(self) -> str:
         return self.problem
+
+
+class DamagedFileError(AttnError):
+    """A file of a model is not what it should be; from the hub, it may be whole the next time."""
+
+    def __init__(self, problem: str, hint: str, file: Path) -> None:
+        super().__init__(problem, hint)
+        self.args = (*self.args, file)
+        self.file = file
+
+
+class RefusedFileError(DamagedFileError):
+    """A file of a model is not opened, since it would run code."""
 
 
 class UsageError(AttnError):

@@ -46,7 +46,8 @@ def _located(name: str, environment: Mapping[str, str], fetch: Fetch | None, wan
     try:
         return locate_model(name, environment, None, fetch, wanted).directory
     except AttnError as error:
-        raise type(error)(f"--tokenizer cannot be opened: {error.problem}", error.hint) from error
+        error.problem = f"--tokenizer cannot be opened: {error.problem}"
+        raise
 
 
 _HINT = "--tokenizer DIR, the directory that contains it"

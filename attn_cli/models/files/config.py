@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.safe_paths import LARGEST_CONFIG, checked_path
 from attn_cli.record import record
 
@@ -122,7 +122,7 @@ class Config:
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))
         if value is None and default is None:
-            raise AttnError(f"{self.path} has no {names[0]}", _RELOAD)
+            raise DamagedFileError(f"{self.path} has no {names[0]}", _RELOAD, self.path)
         return default if value is None else value
 
     def _given(self, names: tuple[str, ...]) -> str:
@@ -131,7 +131,8 @@ class Config:
 
     def _unfit(self, names: tuple[str, ...], value: object, what: str) -> AttnError:
         name = self._given(names)
-        return AttnError(f"{self.path} says {name} is {_short(value)}, which is not {what}", _RELOAD)
+        problem = f"{self.path} says {name} is {_short(value)}, which is not {what}"
+        return DamagedFileError(problem, _RELOAD, self.path)
 
 
 def read_config(directory: Path) -> Config:
@@ -168,9 +169,10 @@ def read_json(path: Path) -> dict[str, Any]:
         from attn_cli.models.files.impostors import check_file  # only this error needs it
 
         check_file(path)
-        raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from error
+        raise DamagedFileError(f"{path} is not JSON: {error}", _RELOAD, path) from error
     if not isinstance(value, dict):
-        raise AttnError(f"{path} contains a JSON {type(value).__name__}, not an object", _RELOAD)
+        problem = f"{path} contains a JSON {type(value).__name__}, not an object"
+        raise DamagedFileError(problem, _RELOAD, path)
     return value
 
 

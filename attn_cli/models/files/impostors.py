@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 
 START = 512
 """The number of bytes by which a format is recognised."""
@@ -27,7 +27,9 @@ def check_content(path: Path, start: bytes) -> None:
         raise AttnError(problem, f"git lfs pull, in {path.parent}")
     if start.lstrip().lower().startswith(_PAGES):
         problem = f"{path} is a web page, not the file that its name says"
-        raise AttnError(problem, "download the file itself: its address has /resolve/, not /blob/")
+        raise DamagedFileError(
+            problem, "download the file itself: its address has /resolve/, not /blob/", path
+        )
     if path.suffix == ".bin" and start[8:9] == b"{":  # after the length of the header
         raise AttnError(f"{path} is a safetensors file", "rename it to model.safetensors")
     for magic, (what, suffix, name) in _MAGICS.items() if path.suffix in _WEIGHTS else ():
@@ -41,7 +43,7 @@ def check_weights(path: Path, start: bytes, size: int) -> None:
     check_content(path, start)
     text = start.strip().decode("ascii", "replace")
     if 0 < size < START // 2 and text.isprintable() and "\ufffd" not in text and " " in text:
-        raise AttnError(f"{path} is text, not weights: '{text}'", "download the file again")
+        raise DamagedFileError(f"{path} is text, not weights: '{text}'", "download the file again", path)
 
 
 def check_file(path: Path) -> None:

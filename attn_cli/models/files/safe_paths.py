@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 
 LARGEST_TEXT = 100_000_000
 """Maximum size of a parsed file, in bytes; parsing takes several times that, and tokenizers reach 40 MB."""
@@ -62,7 +62,7 @@ def checked_path(directory: Path, name: str, most: int | None = None) -> Path:
         raise AttnError(f"{path} is not a regular file", "replace it with a regular file")
     if most is not None and state.st_size > most:
         sizes = f"{state.st_size / 1e6:,.0f} MB, and the limit is {most / 1e6:,.0f} MB"
-        raise AttnError(f"{path} is too large: {sizes}", "download the file again")
+        raise DamagedFileError(f"{path} is too large: {sizes}", "download the file again", path)
     return path
 
 

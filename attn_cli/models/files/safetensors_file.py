@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.safe_paths import LARGEST_HEADER
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, index_of, map_file
 from attn_cli.record import record
@@ -82,16 +82,16 @@ def _entries(path: Path, buffer: mmap.mmap) -> dict[str, _Entry]:
     size = len(buffer)
     length = int.from_bytes(buffer[:_LENGTH], "little")
     if size < _LENGTH or length > size - _LENGTH:
-        raise AttnError(f"{path} is truncated or not a safetensors file: {size} bytes", RELOAD)
+        raise DamagedFileError(f"{path} is truncated or not a safetensors file: {size} bytes", RELOAD, path)
     if length > LARGEST_HEADER:
         sizes = f"{length / 1e6:,.0f} MB, and the limit is {LARGEST_HEADER / 1e6:,.0f} MB"
         raise AttnError(f"{path} has a header that is too large: {sizes}", "save the model in several shards")
     try:
         header = json.loads(buffer[_LENGTH : _LENGTH + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise AttnError(f"{path} has a damaged header: {error}", RELOAD) from error
+        raise DamagedFileError(f"{path} has a damaged header: {error}", RELOAD, path) from error
     if not isinstance(header, dict):
-        raise AttnError(f"{path} has a damaged header: not a JSON object", RELOAD)
+        raise DamagedFileError(f"{path} has a damaged header: not a JSON object", RELOAD, path)
     first = _LENGTH + length
     entries = {
         name: _entry(path, name, fields, first, size)
@@ -106,11 +106,11 @@ def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: i
     """Check that the tensors fill the file from `place` to its end without gaps, as the format requires."""
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
         if entry.start != place:
-            raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
+            raise DamagedFileError(f"{path} has a damaged header: tensor {name}", RELOAD, path)
         place = entry.end
     if place != size:
         problem = f"{path} has a damaged header: its tensors end at {place}, the file at {size}"
-        raise AttnError(problem, RELOAD)
+        raise DamagedFileError(problem, RELOAD, path)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,12 +132,12 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     except (KeyError, TypeError, ValueError):
         is_sound = False
     if not is_sound or start > end:
-        raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
+        raise DamagedFileError(f"{path} has a damaged header: tensor {name}", RELOAD, path)
     if first + end > size:
         problem = f"{path} is truncated: {size} bytes, but the tensor {name} ends at {first + end}"
-        raise AttnError(problem, RELOAD)
+        raise DamagedFileError(problem, RELOAD, path)
     if dtype in _TYPES and math.prod(shape) * np.dtype(_TYPES[dtype]).itemsize != end - start:
-        raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
+        raise DamagedFileError(f"{path} has a damaged header: tensor {name}", RELOAD, path)
     return _Entry(dtype, tuple(shape), first + start, first + end)
 
 

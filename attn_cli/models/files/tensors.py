@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.mapped_files import watch
 from attn_cli.models.files.impostors import START, check_weights
 from attn_cli.record import record
@@ -62,6 +62,6 @@ def map_file(path: Path) -> mmap.mmap:
         hint = _HINTS.get(error.errno or 0, "check the file's permissions")
         raise AttnError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:  # an empty file cannot be mapped
-        raise AttnError(f"{path} is empty", RELOAD) from error
+        raise DamagedFileError(f"{path} is empty", RELOAD, path) from error
     check_weights(path, buffer[:START], len(buffer))
     return buffer

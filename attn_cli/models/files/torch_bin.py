@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError, RefusedFileError
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:
     is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     shape = tuple(tensor.shape)
     if is_plain and math.prod(shape) * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise AttnError(f"{path} is damaged: the tensor {name} is larger than its storage", RELOAD)
+        problem = f"{path} is damaged: the tensor {name} is larger than its storage"
+        raise DamagedFileError(problem, RELOAD, path)
     is_read = is_plain and tensor.dtype in {torch.float64, torch.float32, torch.float16, torch.bfloat16}
     dtype = str(tensor.dtype).removeprefix("torch.") if is_plain else str(tensor.layout)
     return Tensor(path, dtype, shape, partial(_numbers, tensor) if is_read else None)
@@ -110,7 +111,8 @@ def _check_named(path: Path) -> bool:
         with _quietly():
             for name in _named_in_archive(path, buffer) if is_archive else _named_in_file(buffer):
                 if not _NEEDED.fullmatch(name):
-                    raise AttnError(f"{path} is refused: it is a pickle that would run {name}", _OPENED)
+                    problem = f"{path} is refused: it is a pickle that would run {name}"
+                    raise RefusedFileError(problem, _OPENED, path)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from error
     return is_archive
@@ -198,8 +200,8 @@ def _named(pickle: _Pickle, most: int) -> Iterator[str]:
             yield "code under a name assembled at run time"
 
 
-def _damaged(path: Path, error: Exception) -> AttnError:
+def _damaged(path: Path, error: Exception) -> DamagedFileError:
     """The error for a file that cannot be read, with what PyTorch says of it, without what it advises."""
     said = re.search(r"WeightsUnpickler error: (.*)", str(error))
     reason = said[1] if said else str(error).partition("\n")[0]
-    return AttnError(f"{path} is damaged: {reason[:_SHOWN]}", RELOAD)
+    return DamagedFileError(f"{path} is damaged: {reason[:_SHOWN]}", RELOAD, path)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.config import read_config, read_json
 from attn_cli.models.files.safe_paths import LARGEST_INDEX, checked_path, joined
 from attn_cli.models.files.safetensors_file import read_safetensors
@@ -195,7 +195,8 @@ def open_weights(
         shard_tensors = form.open(shard)
         if twice := sorted(tensors.keys() & shard_tensors.keys()):
             other = tensors[twice[0]].path
-            raise AttnError(f"the tensor {twice[0]} is in two files: {other} and {shard}", RELOAD)
+            problem = f"the tensor {twice[0]} is in two files: {other} and {shard}"
+            raise DamagedFileError(problem, RELOAD, shard)
         tensors |= shard_tensors
     if any(tensor.dtype.startswith("F8_") for tensor in tensors.values()):
         from attn_cli.models.files.fp8 import scaled  # few checkpoints need it
@@ -265,11 +266,13 @@ def shard_names(index: Path, form: WeightsFormat) -> list[str]:
     """
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
-        raise AttnError(f"{index} has no weight_map", RELOAD)
+        raise DamagedFileError(f"{index} has no weight_map", RELOAD, index)
     names = sorted({str(name) for name in listed.values()})
     if len(names) > _MOST_SHARDS:
-        raise AttnError(f"{index} lists {len(names):,} shards, and no model has so many", RELOAD)
+        problem = f"{index} lists {len(names):,} shards, and no model has so many"
+        raise DamagedFileError(problem, RELOAD, index)
     for name in names:
         if not re.fullmatch(r"[\w.\-]+" + re.escape(Path(form.whole).suffix), name):
-            raise AttnError(f"{index} lists a file outside its directory: {name!r}", RELOAD)
+            problem = f"{index} lists a file outside its directory: {name!r}"
+            raise DamagedFileError(problem, RELOAD, index)
     return names

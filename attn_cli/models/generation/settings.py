@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import DamagedFileError
 from attn_cli.models.files.config import Config, read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.record import record
@@ -143,5 +143,6 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _unfit(config: Config, name: str, value: object, what: str) -> AttnError:
-    return AttnError(f"{config.path} says {name} is {str(value)[:60]}, which is not {what}", _RELOAD)
+def _unfit(config: Config, name: str, value: object, what: str) -> DamagedFileError:
+    problem = f"{config.path} says {name} is {str(value)[:60]}, which is not {what}"
+    return DamagedFileError(problem, _RELOAD, config.path)

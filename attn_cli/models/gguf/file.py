@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, index_of, map_file
 from attn_cli.record import record
 
@@ -114,8 +114,8 @@ class _Cursor:
         ]  # the file lists the fastest-varying axis first
         return _TensorInfo(name, shape, self.number("I"), self.number("Q"))
 
-    def damaged(self, problem: str) -> AttnError:
-        return AttnError(f"{self.path} has a damaged header: {problem}", RELOAD)
+    def damaged(self, problem: str) -> DamagedFileError:
+        return DamagedFileError(f"{self.path} has a damaged header: {problem}", RELOAD, self.path)
 
     def check_count(self, what: str, count: int, most: int) -> None:
         """Raise `AttnError` if the file claims to have more than any model has: lists of them are built."""
@@ -137,7 +137,7 @@ class _Cursor:
         start, self.offset = self.offset, self.offset + count
         if self.offset > len(self.buffer):
             problem = f"{self.path} is truncated: the header goes past its {len(self.buffer)} bytes"
-            raise AttnError(problem, RELOAD)
+            raise DamagedFileError(problem, RELOAD, self.path)
         if self.offset > _LONGEST_HEADER:
             raise self.damaged(f"it is longer than {_LONGEST_HEADER / 1e6:.0f} MB")
         return start
@@ -198,7 +198,7 @@ def _tensor(cursor: _Cursor, info: _TensorInfo, start: int) -> Tensor:
     begin, end = start + info.offset, start + info.offset + math.prod(info.shape[:-1]) * row
     if end > len(cursor.buffer):
         problem = f"{len(cursor.buffer)} bytes, but tensor {info.name} ends at {end}"
-        raise AttnError(f"{cursor.path} is truncated: {problem}", RELOAD)
+        raise DamagedFileError(f"{cursor.path} is truncated: {problem}", RELOAD, cursor.path)
     numbers = partial(_numbers, cursor.buffer, (*info.shape[:-1], row), begin, kind)
     if kind.name in {"F64", "F32", "F16"} or _is_widened(kind):
         return Tensor(cursor.path, kind.name, info.shape, numbers)

@@ -4,9 +4,10 @@ The names are those of `gguf-py/gguf/constants.py` in llama.cpp, without the pre
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.tensors import RELOAD
 
 HINT = "use the model's directory in Hugging Face layout"
@@ -55,7 +56,7 @@ _OF_LAYERS = frozenset(["attention.head_count", "attention.head_count_kv"])
 _MOST_LAYERS = 10_000
 
 
-def check_arrays(metadata: Mapping[str, Any], kind: str, path: object) -> None:
+def check_arrays(metadata: Mapping[str, Any], kind: str, path: Path) -> None:
     """Check that no array stands where attn reads one value, and none is longer than layers can be.
 
     Raises:
@@ -67,7 +68,8 @@ def check_arrays(metadata: Mapping[str, Any], kind: str, path: object) -> None:
         name = key.removeprefix(f"{kind}.")
         is_long = name != key and len(value) > _MOST_LAYERS
         if is_long or key in _ONE_VALUE or _is_one_value(key, name):
-            raise AttnError(f"{path} has an array of {len(value):,} values as {key}, not one value", RELOAD)
+            problem = f"{path} has an array of {len(value):,} values as {key}, not one value"
+            raise DamagedFileError(problem, RELOAD, path)
 
 
 def _is_one_value(key: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 
@@ -118,5 +118,5 @@ def _parts(directory: Path) -> list[Any]:
     try:
         listed = json.loads(checked_path(directory, path.name, LARGEST_TEXT).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise AttnError(f"{path} is not JSON: {error}", "download the model again") from error
+        raise DamagedFileError(f"{path} is not JSON: {error}", "download the model again", path) from error
     return listed if isinstance(listed, list) else []

@@ -5,7 +5,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
@@ -103,9 +103,9 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
     try:
         with tokenizer_errors(f"{path} is not a valid tokenizer"):
             return tokenizers.Tokenizer.from_file(str(path))
-    except AttnError:
+    except AttnError as error:
         check_file(path)
-        raise
+        raise DamagedFileError(error.problem, error.hint, path) from error
 
 
 def _bytes(path: Path) -> bytes:
@@ -125,11 +125,12 @@ def _check_older(directory: Path, file: Path) -> None:
     """Raise `AttnError` if a vocabulary in an older format is no file, or larger than any that is one."""
     checked_path(directory, file.name, LARGEST_TEXT)
     if file.is_dir():
-        raise AttnError(f"{file} is a directory, not a file", _AGAIN)
+        raise DamagedFileError(f"{file} is a directory, not a file", _AGAIN, file)
     check_file(file)
     lines = _bytes(file).count(b"\n") if file.suffix == ".txt" else 0
     if lines > MOST_LINES:
-        raise AttnError(f"{file} is too large: {lines:,} lines, and the limit is {MOST_LINES:,}", _AGAIN)
+        problem = f"{file} is too large: {lines:,} lines, and the limit is {MOST_LINES:,}"
+        raise DamagedFileError(problem, _AGAIN, file)
 
 
 def _needs_no_vocabulary(directory: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import transformers  # with torch 3 s: imported only by modules that need it anyway
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import align_pieces
@@ -327,9 +327,8 @@ def _check_class(directory: Path) -> None:
     for name in ("tokenizer_config.json", "config.json"):
         kind = (read_beside(directory, name) or {}).get("tokenizer_class")
         if kind is not None and not (isinstance(kind, str) and _CLASS.fullmatch(kind)):
-            raise AttnError(
-                f"{directory / name} names a tokenizer_class that is not a tokenizer: {kind!r}", _RELOAD
-            )
+            problem = f"{directory / name} names a tokenizer_class that is not a tokenizer: {kind!r}"
+            raise DamagedFileError(problem, _RELOAD, directory / name)
 
 
 def _check_pieces(directory: Path) -> None:
@@ -344,7 +343,7 @@ def _check_pieces(directory: Path) -> None:
         try:
             SentencePieceProcessor(model_file=str(path))
         except (RuntimeError, OSError) as error:
-            raise AttnError(f"{path} is not a SentencePiece model", _RELOAD) from error
+            raise DamagedFileError(f"{path} is not a SentencePiece model", _RELOAD, path) from error
 
 
 def _check_whole(directory: Path, inner: Any) -> None:

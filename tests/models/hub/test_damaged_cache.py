@@ -73,12 +73,36 @@ def test_a_model_that_is_damaged_on_the_hub_is_whole_once_it_is_there(
     assert inspected(place).status == 0
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("generation_config.json", b'{"repetition_penalty": -1}'),
+        ("model.safetensors", b"Internal server error"),
+        ("tokenizer.json", b'{"version": "1.0", "model": {"type": "BPE", "vocab": 3}}'),
+        ("tokenizer_config.json", b'{"chat_template": 3}'),
+    ],
+)
+def test_what_a_model_holds_beside_is_downloaded_again_too(
+    file: str, content: bytes, place: Place, hub: Hub
+) -> None:
+    real(hub)
+    hub.files[file] = hub.files.get(file, b"{}")
+    inspected(place)
+    blob(place, file).write_bytes(content)
+    more = {"generation_config.json": ("--generate", "2"), "tokenizer_config.json": ("--chat",)}
+    answer = inspected(place, *more.get(file, ()))
+    assert (answer.status, answer.err.splitlines()[1]) == (1, f"try: {AGAIN}")
+    inspected(place)
+    assert blob(place, file).read_bytes() == hub.files[file]
+
+
 def test_weights_that_are_refused_do_not_stay_as_a_whole_model(place: Place, hub: Hub) -> None:
     real(hub)
     del hub.files["model.safetensors"]
     hub.files["pytorch_model.bin"] = b"cos\nsystem\n(S'touch trap'\ntR."
     answer = inspected(place)
     assert (answer.status, "would run os.system" in answer.err) == (1, True)
+    assert answer.err.splitlines()[1].startswith("try: use a checkpoint with model.safetensors")
     assert not (place.snapshot / "pytorch_model.bin").exists()
     del hub.files["pytorch_model.bin"]
     hub.files["model.safetensors"] = (TOKENIZER / "model.safetensors").read_bytes()

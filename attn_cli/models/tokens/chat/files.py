@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, DamagedFileError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.beside import (
     BACKEND,
@@ -32,7 +32,7 @@ def read_chat_template(
     Raises:
         AttnError: a file is damaged, or there are several templates and none is the default.
     """
-    source = _in_files(directory) or _in_settings(directory) or _one(own, "the tokenizer's class")
+    source = _in_files(directory) or _in_settings(directory) or _one(own, directory)
     source = source if source is not None else _of_processor(directory)
     return None if source is None else ChatTemplate(source, variables)
 
@@ -83,7 +83,7 @@ def _in_files(directory: Path) -> str | None:
         for path in sorted((directory / "additional_chat_templates").glob("*.jinja"))
     }
     found = {name: text for name, file in names.items() if (text := _text(directory, file)) is not None}
-    return _one(found, str(directory)) if found else None
+    return _one(found, directory) if found else None
 
 
 def _text(directory: Path, file: Path) -> str | None:
@@ -93,25 +93,25 @@ def _text(directory: Path, file: Path) -> str | None:
     try:
         return path.read_text("utf-8")
     except (UnicodeDecodeError, OSError) as error:
-        raise AttnError(f"{path} cannot be read: {error}", _RELOAD) from error
+        raise DamagedFileError(f"{path} cannot be read: {error}", _RELOAD, path) from error
 
 
 def _in_settings(directory: Path) -> str | None:
     name = "tokenizer_config.json"
-    return _one((read_beside(directory, name) or {}).get("chat_template"), str(directory / name))
+    return _one((read_beside(directory, name) or {}).get("chat_template"), directory / name)
 
 
 def _of_processor(directory: Path) -> str | None:
     """The template of the model's processor, which transformers reads in place of a tokenizer's."""
     for name in _OF_PROCESSORS:
         values = read_beside(directory, name) or {}
-        source = _one(values.get("chat_template"), str(directory / name))
+        source = _one(values.get("chat_template"), directory / name)
         if source is not None:
             return source
     return None
 
 
-def _one(given: object, where: str) -> str | None:
+def _one(given: object, where: Path) -> str | None:
     """The template itself, or the one named default of several; None: there is none.
 
     Raises:
@@ -123,7 +123,7 @@ def _one(given: object, where: str) -> str | None:
     if named is None:
         shown = json.dumps(given, ensure_ascii=False)[:60]
         problem = f"{where} has a chat_template that is neither a text nor a list of named texts: {shown}"
-        raise AttnError(problem, _RELOAD)
+        raise DamagedFileError(problem, _RELOAD, where)
     if not named:
         return None
     if _DEFAULT not in named:
