@@ -68,9 +68,13 @@ class OpenPage:
         return self.tab.evaluate(expression, *arguments)
 
     def wait(self, condition: str) -> None:
-        """Wait until an expression is true; playwright's own way evaluates text, which the policy forbids."""
+        """Wait until an expression is true; playwright's own way evaluates text, which the policy forbids.
+
+        What is not true after minutes never will be: the test fails instead of holding up all others.
+        """
         look = f"const look = () => ({condition}) ? done() : setTimeout(look, 5);"
-        self.run(f"new Promise((done) => {{ {look} look(); }})")
+        end = f"setTimeout(() => fail(new Error('it does not come')), {_FOR_EVER});"
+        self.run(f"new Promise((done, fail) => {{ {look} look(); {end} }})")
 
     def press(self, *keys: str) -> None:
         """Press keys, and wait until the page has drawn."""
@@ -87,6 +91,8 @@ class OpenPage:
         found: list[list[float | None]] = self.run(_HEAD, {"kind": kind, "layer": layer, "head": head})
         return found
 
+
+_FOR_EVER = 300_000  # milliseconds
 
 _DRAWN = """
 (async () => {

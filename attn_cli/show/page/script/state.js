@@ -119,12 +119,12 @@ export function addressOf(leftOut = []) {
   return `#${parts}`;
 }
 
-/** Another head or another view is a step that "back" undoes. */
+/** Another head or another view is a step that "back" undoes; a frame in a notebook has no address. */
 function writeAddress() {
-  if (location.protocol === "about:") return; // a frame in a notebook has no address
-  const [before, address] = [lastStep, addressOf()];
+  const before = lastStep;
   lastStep = addressOf(FINE);
-  if (address !== location.hash) history[before === lastStep ? "replaceState" : "pushState"](null, "", address);
+  const way = before === lastStep ? "replaceState" : "pushState";
+  if (location.protocol !== "about:") history[way](null, "", addressOf());
 }
 
 /** Show what the fragment of the address names. */
@@ -137,5 +137,7 @@ export function readAddress() {
     if (Object.hasOwn(first, name) && !["kind", "layer", "head", "hover"].includes(name)) given[name] = asValue(text, first[name]);
   }
   change(given);
+  clearTimeout(writing); // what is written later would replace where "back" has led by then
   lastStep = addressOf(FINE);
+  writeAddress();
 }
