@@ -8,6 +8,7 @@ import numpy as np
 from attn_cli.analysis.evidence_rows import count_different
 from attn_cli.analysis.head_summary import MeasuredText
 from attn_cli.analysis.patterns import counted_rows, is_enough
+from attn_cli.core.streaming.stream import with_many_texts
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.mapped_files import ChangedFileError
 from attn_cli.models.open import open_source
@@ -102,6 +103,7 @@ class Surveyor:
         return Layout(self._kind, places, metrics, tuple(Pattern) if are_named else ())
 
     @unwarned
+    @with_many_texts()
     def _passage(self, number: int, document: Document, window: Window) -> Measured:
         """The heads on one passage; layers run one after another, and no matrix is kept."""
         focus = choose_focus(window.reading, self._request.rows, self._request.on)

@@ -1,6 +1,5 @@
 """The training loop: a batch of rows, an optimizer step, and regular evaluation on held-out text."""
 
-import ctypes
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import torch
 
 from attn_cli.errors import AttnError
 from attn_cli.interrupts import note
+from attn_cli.kept_memory import keep_freed_memory
 from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
@@ -58,7 +58,7 @@ def train(
         AttnError: the loss is no longer finite.
         KeyboardInterrupt: Ctrl-C; the state was saved.
     """
-    _keep_memory()
+    keep_freed_memory()
     optimizer = network.optimizer(_DECAY)
     mark = saved_state.load(directory, network, optimizer)
     saved = mark.seconds
@@ -141,20 +141,6 @@ def _rows(recipe: Recipe, ids: Ids, share: float, step: int) -> torch.Tensor:
     """(B, T + 1) the rows of one step, after this fraction of the run."""
     count, length = recipe.rows_at(share)
     return torch.from_numpy(TrainingRows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
-
-
-def _keep_memory() -> None:
-    """Make glibc keep freed memory: if it is returned to the system, every large array is paged in again.
-
-    A third faster on two cores (4 layers of 6 heads, 512 tokens). With another libc it does nothing.
-    """
-    try:
-        tune = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-    tune(mmap_threshold, 1 << 25)
-    tune(trim_threshold, (1 << 31) - 1)
 
 
 @contextmanager

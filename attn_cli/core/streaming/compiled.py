@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.arrays import Array, Booleans, Indices, to_numpy
+from attn_cli.core.arrays import Array, Booleans, Indices, namespace, to_numpy
 from attn_cli.core.streaming.blocks import Block, BlockSizes, make_block, visible_bounds
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
@@ -415,8 +415,13 @@ def _ranges(flags: Booleans | None) -> Indices:
     return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=-1).astype(np.int64)
 
 
+def _empty(shape: int | tuple[int, ...], like: Array) -> Array:
+    """An array of the same library and dtype, on the CPU."""
+    return namespace(like).empty(shape, dtype=like.dtype)
+
+
 class CompiledMeasurer:
-    """Measures a layer with compiled code: PyTorch operands on the CPU, in float32."""
+    """Measures a layer with compiled code: operands on the CPU, in float32."""
 
     def __init__(self, layer: MeasuredLayer) -> None:
         self._layer, self._local = layer, threading.local()
@@ -444,7 +449,7 @@ class CompiledMeasurer:
         block = make_block(layer.layout, rows, layer.mask, layer.queries, has_bounds=True)
         logits = Logits.of(layer, block)
         builder.put_visible_keys(rows, logits.visible_keys)
-        scores, received = self._buffer(block), builder.received.new_empty(block.width)
+        scores, received = self._buffer(block), _empty(block.width, builder.received)
         pooled = self._pooled(block)
         powers, extent = to_numpy(scores), self._extent(block, logits)
         results = builder.logsumexp, builder.rows, received, pooled
@@ -481,11 +486,12 @@ class CompiledMeasurer:
         """(n, C) an output array for the pooled weights of the block's cells."""
         tall, wide = self._layer.layout.cells_of(block.rows, block.columns)
         count = tall.stop - tall.start if self._layer.has_picture else 0
-        return self._layer.queries.new_empty((count, wide.stop - wide.start))
+        return _empty((count, wide.stop - wide.start), self._layer.queries)
 
     def _buffer(self, block: Block) -> Array:
         """(R, W) the working memory of this thread, allocated once."""
         count, layout, local = len(block.rows), self._layer.layout, self._local
         if not hasattr(local, "scores"):
-            local.scores = self._layer.queries.new_empty(layout.rows * layout.padded)
-        return local.scores[: count * block.width].view(count, block.width)
+            local.scores = _empty(layout.rows * layout.padded, self._layer.queries)
+        used = local.scores[: count * block.width]
+        return namespace(used).reshape(used, (count, block.width))

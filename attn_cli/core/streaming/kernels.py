@@ -22,6 +22,7 @@ _AT_ONCE = 512  # columns of a product with a vector, which adds small terms to 
 class Kernels:
     """NumPy."""
 
+    is_on_cpu = True
     is_shared_out = False  # whether blocks are distributed over threads
     sizes = CPU
 
@@ -90,7 +91,7 @@ class TorchKernels(Kernels):
 
     def __init__(self, torch: Any, device: str) -> None:
         self._torch = torch
-        self.is_shared_out = device == "cpu"
+        self.is_on_cpu = self.is_shared_out = device == "cpu"
         self.sizes = CPU if device == "cpu" else ACCELERATOR
 
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:

@@ -6,7 +6,8 @@ T queries, S keys.
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
@@ -29,6 +30,19 @@ PICTURE = 1024  # cells: about the resolution of a screen
 _FEWEST = 16  # rows of a block
 _WITH_BIAS = 512  # rows times heads: the bias of all heads is held at once
 _WORTH_COMPILING = 1 << 25  # scores of a layer: 12 heads of 1,700 tokens outweigh numba's import (0.4 s)
+
+
+_has_many_texts = ContextVar("_has_many_texts", default=False)
+
+
+@contextmanager
+def with_many_texts() -> Iterator[None]:
+    """Inside, texts of any length are measured with compiled code: numba's import counts once for all."""
+    before = _has_many_texts.set(True)
+    try:
+        yield
+    finally:
+        _has_many_texts.reset(before)
 
 
 class Measurer(Protocol):
@@ -77,7 +91,8 @@ def choose_measurer(
     """How to measure a layer: with compiled code if possible and worth numba's import."""
     queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
     is_wide = queries.dtype == namespace(queries).float64
-    if kernels.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
+    is_worth_it = _has_many_texts.get() or (kernels.is_shared_out and scores >= _WORTH_COMPILING)
+    if kernels.is_on_cpu and not is_wide and is_worth_it:
         # the extra `fast` is not installed, or numba cannot run: with this Python, or with its settings
         with suppress(ImportError, ValueError, SystemError, OSError):
             from attn_cli.core.streaming.compiled import SIZES, CompiledMeasurer  # 0.4 s

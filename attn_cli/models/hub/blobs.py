@@ -15,7 +15,7 @@ from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.hub.locate import cache_directory, is_offline
 
 _CHUNK = 2**20
-_SNAPSHOT = ("models--*", "snapshots", "*")
+_SNAPSHOT = ("models--*", "snapshots", "*", "*")  # a model, a commit, a file
 _CONFIGURATIONS = ("config.json", ADAPTER_CONFIG)
 
 
@@ -38,8 +38,7 @@ def ask_anew(error: AttnError, environment: Mapping[str, str]) -> None:
     Its link is removed from the snapshot, and that of the configuration, without which a snapshot is no
     model; the file itself goes if it has another hash than the hub says. Offline everything stays as it is.
     """
-    snapshot = _snapshot(error.file, environment) if isinstance(error, DamagedFileError) else None
-    if not isinstance(error, DamagedFileError) or snapshot is None:
+    if not isinstance(error, DamagedFileError) or not _is_in_snapshot(error.file, environment):
         return
     if is_offline(environment):
         error.hint = "unset HF_HUB_OFFLINE, then run the command twice: the second time it downloads the file"
@@ -48,7 +47,7 @@ def ask_anew(error: AttnError, environment: Mapping[str, str]) -> None:
         blob = error.file.resolve()
         if error.file.is_symlink() and not is_what_the_hub_has(blob, blob.name):
             blob.unlink()
-        for place in {error.file, *(snapshot / name for name in _CONFIGURATIONS)}:
+        for place in {error.file, *(error.file.with_name(name) for name in _CONFIGURATIONS)}:
             place.unlink(missing_ok=True)
     except OSError:  # a cache of another user
         return
@@ -56,9 +55,8 @@ def ask_anew(error: AttnError, environment: Mapping[str, str]) -> None:
         error.hint = "run the command again, which asks the hub for the file again"
 
 
-def _snapshot(file: Path, environment: Mapping[str, str]) -> Path | None:
-    """The snapshot in the cache that the file belongs to."""
+def _is_in_snapshot(file: Path, environment: Mapping[str, str]) -> bool:
+    """Whether it is a file of a snapshot in the cache."""
     cache = cache_directory(environment)
     names = file.relative_to(cache).parts if file.is_relative_to(cache) and file.is_file() else ()
-    is_of_model = len(names) > len(_SNAPSHOT) and all(map(fnmatchcase, names, _SNAPSHOT))
-    return cache.joinpath(*names[: len(_SNAPSHOT)]) if is_of_model else None
+    return len(names) == len(_SNAPSHOT) and all(map(fnmatchcase, names, _SNAPSHOT))

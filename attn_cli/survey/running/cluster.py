@@ -13,12 +13,13 @@ from time import monotonic
 from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.kept_memory import keep_freed_memory
 from attn_cli.record import record
 from attn_cli.survey.measuring import Surveyor
 from attn_cli.survey.records import Batch, SurveyRequest
 from attn_cli.survey.running.pool import ATTEMPTS, Task
 from attn_cli.survey.running.storage import Stored, batch_as_stored, save
-from attn_cli.survey.running.worker import THREADS
+from attn_cli.survey.running.worker import KEPT, THREADS
 
 _AHEAD = 8  # batches for each worker that are read but not yet added: results that wait for an earlier one
 _ANSWER = 10.0  # seconds that a cluster has to answer
@@ -62,6 +63,7 @@ class _Worker:
 
     def open(self) -> tuple[str, str] | None:
         """Open the model; what the error says if that fails, and what to try."""
+        keep_freed_memory(KEPT)
         try:
             self._surveyor = Surveyor(self._request, self._environment)
         except AttnError as error:  # one that is raised here reaches the other process as a traceback

@@ -5,6 +5,7 @@ remains is what the softmax and the sums over keys and rows round.
 """
 
 import math
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -64,12 +65,14 @@ def tokens() -> KeyTokens:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("way", [*LIBRARIES, "compiled"])
+@pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "many texts"])
 def test_sums_over_keys_and_rows_are_as_good_as_in_float64(
     way: str, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "_WORTH_COMPILING", 0 if way == "compiled" else math.inf)
-    operands = layer(family, LIBRARIES["torch" if way == "compiled" else way], np.float32)
+    monkeypatch.setattr(stream, "_has_many_texts", ContextVar("_", default=way == "many texts"))
+    library = {"compiled": "torch", "many texts": "numpy"}.get(way, way)
+    operands = layer(family, LIBRARIES[library], np.float32)
     agree(operands, family, FLOAT32, monkeypatch)
 
 

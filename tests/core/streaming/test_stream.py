@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -57,8 +58,13 @@ EVERY = tuple(metric for metric in Metric if metric not in {Metric.HIDDEN, *ELSE
 OF_KEYS = {Metric.RECEIVED}
 
 
+COMPILED = {"compiled": "torch", "many texts": "numpy"}
+"""Ways to compiled code, and the library of the operands."""
+
+
 def compiled_or_not(patch: pytest.MonkeyPatch, way: str) -> None:
     patch.setattr(stream, "_WORTH_COMPILING", 0 if way == "compiled" else math.inf)
+    patch.setattr(stream, "_has_many_texts", ContextVar("_", default=way == "many texts"))
 
 
 @pytest.fixture
@@ -69,10 +75,10 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=[*LIBRARIES, "compiled"])
+@pytest.fixture(params=[*LIBRARIES, *COMPILED])
 def array(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Convert:
     compiled_or_not(monkeypatch, request.param)
-    return LIBRARIES["torch" if request.param == "compiled" else request.param]
+    return LIBRARIES[COMPILED.get(request.param, request.param)]
 
 
 def on_device(values: npt.ArrayLike) -> Array:
@@ -140,13 +146,13 @@ def draw_sink(draw: Any, rng: np.random.Generator, array: Convert, heads: int, r
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
+@pytest.mark.parametrize("way", [*LIBRARIES, *COMPILED, "accelerator"])
 @given(data=st.data())
 @settings(max_examples=60)
 def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: the GPU code path, on the GPU if there is one, else on the CPU."""
-    make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
-    operands, ids, special = layer_of(data.draw, make[way])
+    make = on_device if way == "accelerator" else LIBRARIES[COMPILED.get(way, way)]
+    operands, ids, special = layer_of(data.draw, make)
     on = ids == data.draw(st.sampled_from([0, 9]))  # some keys, or none
     tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special, on=on)
     picture, pool = data.draw(st.sampled_from([4, 33, 1024])), data.draw(st.sampled_from(Pool))
@@ -161,11 +167,11 @@ def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> 
     same(summary, summary_of(operands, tokens, picture, pool))
 
 
-@pytest.mark.parametrize("way", [*LIBRARIES, "compiled"])
+@pytest.mark.parametrize("way", [*LIBRARIES, *COMPILED])
 @given(data=st.data())
 @settings(max_examples=60)
 def test_some_rows_alone_have_the_metrics_that_they_have_among_all(way: str, data: st.DataObject) -> None:
-    operands, ids, special = layer_of(data.draw, {"compiled": LIBRARIES["torch"], **LIBRARIES}[way])
+    operands, ids, special = layer_of(data.draw, LIBRARIES[COMPILED.get(way, way)])
     count = operands.queries.shape[1]
     chosen = st.lists(st.integers(0, count - 1), min_size=1, unique=True).map(sorted)
     spans = st.tuples(st.integers(0, count - 1), st.integers(1, count)).map(lambda span: range(*span))
@@ -257,6 +263,16 @@ def test_a_metric_that_is_not_compiled_is_measured_step_by_step(monkeypatch: pyt
     monkeypatch.setattr(compiled, "MEASURED", compiled.MEASURED[1:])
     assert measurer_of(Operands(q, q, q, 1.0)) == "StepwiseMeasurer"
     assert measurer_of(Operands(q, q, q, 1.0), {Metric.LARGEST, Metric.RECEIVED}) == "CompiledMeasurer"
+
+
+def test_short_texts_are_compiled_if_they_are_many() -> None:
+    q = np.ones((1, 3, 2), np.float32)
+    operands = Operands(q, q, q, 1.0)
+    assert measurer_of(operands) == "StepwiseMeasurer"
+    with stream.with_many_texts():
+        assert measurer_of(operands) == "CompiledMeasurer"
+        assert measurer_of(operands, {Metric.LARGEST, Metric.RECEIVED}) == "CompiledMeasurer"
+    assert measurer_of(operands) == "StepwiseMeasurer"
 
 
 @pytest.mark.parametrize(("tokens", "name"), [(1672, "StepwiseMeasurer"), (1673, "CompiledMeasurer")])
