@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,12 @@ def test_a_number_that_is_changed_is_noticed(
     assert _unnoticed(*_page(saved(name), *more)) == []
 
 
-def _unnoticed(page: str, explained: Mapping[str, Any]) -> list[str]:
-    """The lines with a number that may be changed unnoticed."""
+def _unnoticed(page: str, explained: Mapping[str, Any], step: int = 1) -> list[str]:
+    """The lines with a number that may be changed unnoticed; every number is tried, or one of `step`."""
     assert not _is_noticed(page, explained)
     return [
         page[page.rfind("\n", 0, number.start()) + 1 : page.find("\n", number.end())]
-        for number in re.finditer(r"\d+\.\d+", page)
+        for number in islice(re.finditer(r"\d+\.\d+", page), 0, None, step)
         if not re.match(UNCHECKED, page[page.rfind("\n", 0, number.start()) + 1 :])
         and not _is_noticed(_changed(page, number), explained)
     ]
@@ -204,7 +205,8 @@ def test_a_number_of_a_small_layer_that_is_changed_is_noticed(
     options = ["--key", key, "--weights", *kind.get(name, [])]
     page, explained = _page(saved(f"{name}, small"), *options, text=FEW_TOKENS)
     assert "x of every token:" in page
-    assert _unnoticed(page, explained) == []
+    # 300 to 600 numbers, and the whole page is read for each; 5 has no factor in common with a row's 8 or 4
+    assert _unnoticed(page, explained, 5) == []
 
 
 def _changed(page: str, number: re.Match[str]) -> str:
