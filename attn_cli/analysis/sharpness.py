@@ -33,7 +33,8 @@ def find_sharpest_pair(
     """The query and the key at which a head of weights (T, S) looks most sharply, as measured above."""
     telling = _telling(special, keys)
     (above,) = _above_average(weights[None], special, telling)
-    query, key = np.unravel_index(int(np.where(telling, above, -np.inf).argmax()), above.shape)
+    looked_at = telling & (weights > 0)  # a masked key is below no average
+    query, key = np.unravel_index(int(np.where(looked_at, above, -np.inf).argmax()), above.shape)
     return int(query), int(key)
 
 

@@ -69,3 +69,10 @@ def test_the_sharpest_pair_of_cross_attention_may_have_equal_positions() -> None
     weights[1, 1], weights[2, 3] = 0.9, 0.95
     special = np.array([False, False, False, True])
     assert find_sharpest_pair(weights, np.zeros(3, dtype=bool), special) == (1, 1)
+
+
+def test_a_pair_that_is_masked_is_never_the_sharpest() -> None:
+    weights = np.eye(6, k=-1) * 0.96 + np.tril(np.full((6, 6), 0.01))  # each looks at the token before
+    query, key = find_sharpest_pair(weights, np.zeros(6, dtype=bool))
+    assert key < query
+    assert weights[query, key] > 0

@@ -5,6 +5,8 @@ from dataclasses import field
 from functools import partial
 from typing import TypeAlias
 
+import numpy as np
+
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.answers.report import ExactHead, ReportedLayer, Weights, WholeRows
@@ -122,12 +124,18 @@ class ReportRun:
         )
 
     def _clearest(self, weights: Weights, head: int) -> tuple[int, int]:
-        """The query and the key, or their blocks, at which a head looks most sharply."""
+        """The query and the key, or their blocks, at which a head looks most sharply.
+
+        Of a head that looks at the tokens beside, which do not count for that, what the query looks at most.
+        """
         rows, columns = self.cells
         special = are_special(self.reading.queries[::rows])
         is_cross = self.reading.kind is Kind.CROSS or special.size != weights.shape[-1]
         keys = are_special(self.reading.keys[::columns]) if is_cross else None
-        return find_sharpest_pair(weights[head], special, keys)
+        query, key = find_sharpest_pair(weights[head], special, keys)
+        row = np.where(special if keys is None else keys, 0, weights[head, query])
+        row[0] = 0
+        return query, key if row[key] >= row.max() / 2 else int(row.argmax())
 
     def _named(self, heads: list[HeadSummary]) -> list[HeadSummary]:
         return heads if self.known is None else self.known.name(heads)

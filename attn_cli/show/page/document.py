@@ -148,11 +148,13 @@ def _kind(packed: PackedKind, effects: ReportedEffects | None) -> dict[str, obje
         "sinks": [int(has_sink) for has_sink in packed.sinks],
         "metric": kind.metric,
         "metrics": {**_columns(packed.metrics), **_effects_of(kind, effects)},
-        "patterns": [
-            None if share is None else [share.pattern, _short(share.share), _measured_on(kind, share)]
-            for share in packed.patterns
-        ],
+        "patterns": [None if share is None else _pattern(kind, share) for share in packed.patterns],
     }
+
+
+def _pattern(kind: ReportedKind, share: PatternShare) -> list[object]:
+    shown = f"{share.pattern} {share.share:.2f}"
+    return [share.pattern, _short(share.share), shown, _measured_on(kind, share)]
 
 
 def _measured_on(kind: ReportedKind, share: PatternShare) -> str:

@@ -104,13 +104,13 @@ export function placesOf(kind) {
   return layers.flatMap((layer, row) => range(heads).map((head) => ({ kind, layer, head, row })));
 }
 
-/** What a head is known for: its pattern, share and what this is measured on; null if nothing stands out. */
+/** What a head is known for: its pattern, share, both as text, and what it is measured on; null if nothing stands out. */
 export const patternOf = (place) => about.kinds[place.kind].patterns[indexOf(place)];
 
 /** The pattern, its share and the tokens that this is measured on, as text; empty if nothing stands out. */
 export function patternText(place) {
-  const [pattern, share, measuredOn] = patternOf(place) ?? [];
-  return pattern ? `pattern ${pattern} ${share.toFixed(2)} (${measuredOn})` : "";
+  const [, , shown, measuredOn] = patternOf(place) ?? [];
+  return shown ? `pattern ${shown} (${measuredOn})` : "";
 }
 
 /** What a metric is called beside patterns, which are measured on other tokens. */

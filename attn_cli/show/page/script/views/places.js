@@ -1,7 +1,7 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
 import { element, every, fill, hypot, isAt, make, min, on, onPointer, PI, pointOn, set, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
-import { metricOf, onThisText, patternOf, patternText, placesOf } from "../heads.js";
+import { metricOf, onThisText, patternOf, placesOf } from "../heads.js";
 import { change, metricShown, onChange, state } from "../state.js";
 import { short } from "../numbers.js";
 import { fillList, listLine, numberCell } from "../lists.js";
@@ -69,7 +69,7 @@ function columnsOf() {
   const metrics = [...new Set([metricShown(), state.across])];
   return [
     ["head", (place) => place.layer * 1e6 + place.head],
-    ["pattern", (place) => patternOf(place)?.[1] ?? -1, (place) => make("td", "pattern", patternText(place) || "–")],
+    ["pattern", (place) => patternOf(place)?.[1] ?? -1, (place) => make("td", "pattern", patternOf(place)?.[2] ?? "–")],
     ...metrics.map((name) => [onThisText(name), (place) => metricOf(place, name) ?? -Infinity, (place) => numberCell(short(metricOf(place, name)))]),
   ];
 }
