@@ -202,7 +202,7 @@ class RandomLayer:
         """The same layer, computed by another library."""
         return open_random_layer(self.request, backend)
 
-    def for_many_texts(self) -> "RandomLayer":
+    def for_many_texts(self, room: float) -> "RandomLayer":  # noqa: ARG002  as of other models
         """Itself: its weights are drawn once."""
         return self
 

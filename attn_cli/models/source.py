@@ -395,8 +395,11 @@ class Source(Protocol):
     def with_backend(self, backend: Backend) -> "Source":
         """The same model, computed by another library; no file is read again."""
 
-    def for_many_texts(self) -> "Source":
-        """The same model, which keeps what it reads and converts for a text until the next one."""
+    def for_many_texts(self, room: float) -> "Source":
+        """The same model, which keeps what it reads and converts for a text until the next one.
+
+        `room`: so many bytes are free for that; weights that need more are read again for each text.
+        """
 
 
 def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:

@@ -1,5 +1,6 @@
 """Measures the heads of a model on one passage after another, as `attn heads` does on a text."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from attn_cli.analysis.patterns import counted_rows, is_enough
 from attn_cli.core.streaming.stream import with_many_texts
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.mapped_files import ChangedFileError
+from attn_cli.models.free_memory import free_bytes
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
@@ -34,14 +36,20 @@ from attn_cli.survey.records import (
 from attn_cli.survey.windows import Window, windows_of
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
+_OF_FREE = 0.5  # the part of free memory that may hold weights between texts
+
 
 class Surveyor:
     """A model that is opened once and reads many documents."""
 
     def __init__(
-        self, request: SurveyRequest, environment: Mapping[str, str], source: Source | None = None
+        self,
+        request: SurveyRequest,
+        environment: Mapping[str, str],
+        source: Source | None = None,
+        processes: int = 1,
     ) -> None:
-        """Open the model, unless it is open.
+        """Open the model, unless it is open; so many `processes` keep its weights in the same memory.
 
         Raises:
             AttnError: it is missing or damaged.
@@ -59,6 +67,7 @@ class Surveyor:
             problem = f"{self._kind} attention needs a text for the decoder, which documents do not have"
             raise UsageError(problem, "--kind encoder")
         self._sources: dict[str, Source] = {}
+        self._processes = processes
         self.layout = self._layout()
 
     def measure(self, number: int, batch: Batch) -> BatchResult:
@@ -142,7 +151,9 @@ class Surveyor:
         suited = reading.with_suited_backend(1 + max(layer for layer, _ in self.layout.places))
         name = suited.source.backend.name
         if name not in self._sources:
-            self._sources[name] = suited.source.for_many_texts()
+            free = free_bytes(suited.source.backend.device)
+            room = math.inf if free is None else _OF_FREE * free / self._processes
+            self._sources[name] = suited.source.for_many_texts(room)
         return replace(reading, source=self._sources[name])
 
 

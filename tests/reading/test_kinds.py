@@ -182,7 +182,7 @@ class Translator:
     def with_backend(self, _backend: Backend) -> "Translator":
         return self
 
-    def for_many_texts(self) -> "Translator":
+    def for_many_texts(self, room: float) -> "Translator":  # noqa: ARG002
         return self
 
 

@@ -47,7 +47,7 @@ class Sinks:
         """The same: it computes with NumPy."""
         return self
 
-    def for_many_texts(self) -> "Sinks":
+    def for_many_texts(self, room: float) -> "Sinks":  # noqa: ARG002
         """The same."""
         return self
 

@@ -11,6 +11,7 @@ from attn_cli.models.source import SourceRequest
 from attn_cli.reading.measurement.focus import choose_focus
 from attn_cli.reading.metrics import measure_heads
 from attn_cli.reading.reading import TextRequest, read
+from attn_cli.survey import measuring
 from attn_cli.survey.measuring import Surveyor
 from attn_cli.survey.records import Batch, Document, Measured, SurveyRequest, Unread
 from attn_cli.vocabulary import Kind, Metric, Pattern, Step
@@ -48,6 +49,20 @@ def agree(surveyor: Surveyor, measured: Measured, rows: str | None = None, on: s
             told = {share.pattern: share.share for share in summary.patterns}
             if pattern in told:
                 assert measured.shares[index, head] == pytest.approx(told[pattern], abs=CLOSE)
+
+
+def test_weights_are_kept_between_texts_only_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict[float, bytes]()
+    weights = 4 * 4_339_200  # storybook's numbers in float32
+    for free in (4.1 * weights, 3.9 * weights):
+        monkeypatch.setattr(measuring, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(measuring, "check", lambda *_: None)
+        surveyor = Surveyor(SurveyRequest(SourceRequest()), os.environ, processes=2)
+        (one,) = surveyor.measure(0, documents(LONG)).measured
+        (source,) = surveyor._sources.values()  # noqa: SLF001
+        assert (source.kept is None) == (free < 4 * weights)
+        found[free] = one.values.tobytes()
+    assert len(set(found.values())) == 1
 
 
 def test_every_number_is_that_of_attn_heads() -> None:

@@ -342,8 +342,8 @@ class Bridge:
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
-    def for_many_texts(self) -> "Bridge":
-        """Itself: transformers' model is loaded once."""
+    def for_many_texts(self, room: float) -> "Bridge":  # noqa: ARG002  as of other models
+        """Itself: transformers' model is loaded once, as a whole."""
         return self
 
     @cached_property

@@ -1,5 +1,6 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache, cached_property
@@ -381,12 +382,20 @@ class Checkpoint:
         """The same model, computed by another library; no file is read again."""
         return replace(self, backend=backend, kept=None if self.kept is None else {})
 
-    def for_many_texts(self) -> "Checkpoint":
-        """The same model, which keeps its converted weights, unless they depend on the length of a text."""
+    def for_many_texts(self, room: float) -> "Checkpoint":
+        """The same model, which keeps its converted weights if they fit into `room` bytes.
+
+        It does not if they depend on the length of a text.
+        """
         from attn_cli.models.native.continuation import turns  # few commands read many texts
 
         changes = turns(self.spec, 1) != turns(self.spec, _VERY_LONG)
-        return self if changes else replace(self, kept={})
+        return self if changes or self._converted_bytes() > room else replace(self, kept={})
+
+    def _converted_bytes(self) -> int:
+        """What all weights take once they are converted."""
+        tensors = self.open_weights().tensors.values()
+        return self.backend.dtype.size * sum(math.prod(tensor.shape) for tensor in tensors)
 
     def order_sources(self, kind: Kind, layers: int, length: int) -> tuple[OrderSource, ...]:
         """What tells the first `layers` layers of this kind the order of the tokens that the keys are of."""

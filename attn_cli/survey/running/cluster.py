@@ -58,14 +58,14 @@ class RayCluster:
 class _Worker:
     """What an actor is: a model that reads batches."""
 
-    def __init__(self, request: SurveyRequest, environment: Mapping[str, str]) -> None:
-        self._request, self._environment = request, environment
+    def __init__(self, request: SurveyRequest, environment: Mapping[str, str], processes: int) -> None:
+        self._request, self._environment, self._processes = request, environment, processes
 
     def open(self) -> tuple[str, str] | None:
         """Open the model; what the error says if that fails, and what to try."""
         keep_freed_memory(KEPT)
         try:
-            self._surveyor = Surveyor(self._request, self._environment)
+            self._surveyor = Surveyor(self._request, self._environment, processes=self._processes)
         except AttnError as error:  # one that is raised here reaches the other process as a traceback
             return error.problem, error.hint
         return None
@@ -128,7 +128,7 @@ class _Crew:
         self._ray.shutdown()
 
     def _hire(self) -> None:
-        actor = self._actor.remote(self._cluster.request, dict(self._cluster.environment))
+        actor = self._actor.remote(self._cluster.request, dict(self._cluster.environment), self._size)
         self._coming[actor.open.remote()] = actor
 
     def _welcome(self) -> None:

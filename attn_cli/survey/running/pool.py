@@ -87,7 +87,7 @@ class Processes:
             self.count,
             multiprocessing.get_context("spawn"),
             worker.begin,
-            (self.request, dict(self.environment)),
+            (self.request, dict(self.environment), self.count),
         )
         is_done = False
         try:

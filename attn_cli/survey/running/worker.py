@@ -25,8 +25,10 @@ KEPT = 1 << 28
 _surveyor: Surveyor | Exception | None = None
 
 
-def begin(request: SurveyRequest, environment: Mapping[str, str]) -> None:
-    """Open the model in this process; Ctrl-C is for the process that started it, without which it ends.
+def begin(request: SurveyRequest, environment: Mapping[str, str], processes: int) -> None:
+    """Open the model in this process, one of `processes`.
+
+    Ctrl-C is for the process that started it, without which it ends.
 
     What prevents that is raised by `measure_into`: for an error here, the pool prints a traceback, ends all
     workers, and does not say why.
@@ -36,7 +38,7 @@ def begin(request: SurveyRequest, environment: Mapping[str, str]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory(KEPT)
     try:
-        _surveyor = Surveyor(request, environment)
+        _surveyor = Surveyor(request, environment, processes=processes)
     except Exception as error:  # noqa: BLE001  raised below
         _surveyor = error
 
