@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import UsageError
+from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.source import SourceRequest
 from attn_cli.reading.measurement.focus import choose_focus
 from attn_cli.reading.metrics import measure_heads
@@ -60,6 +61,7 @@ def test_weights_are_kept_between_texts_only_where_they_fit(monkeypatch: pytest.
         surveyor = Surveyor(SurveyRequest(SourceRequest()), os.environ, processes=2)
         (one,) = surveyor.measure(0, documents(LONG)).measured
         (source,) = surveyor._sources.values()  # noqa: SLF001
+        assert isinstance(source, Checkpoint)
         assert (source.kept is None) == (free < 4 * weights)
         found[free] = one.values.tobytes()
     assert len(set(found.values())) == 1
