@@ -9,6 +9,7 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}  # letters, and Arabic digits
 # compiled when first needed: most runs have no such text
 _OF_SUCH_SCRIPTS = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
 _WORD = r"\S+"
+_PLAIN = "[ -~\u00a1-\u00ac\u00ae-\u024f]*"  # Latin letters and signs: as tokens of GPT-2 write bytes, too
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
 _JOINER = "\N{ZERO WIDTH JOINER}"  # harmless inside an emoji, invisible elsewhere
 _EMOJI_ENDS = {"So", "Sk"}  # pictures and skin tones
@@ -61,7 +62,7 @@ def printable(text: str) -> str:
 
     Of many marks on one letter only the first are kept.
     """
-    if text.isascii() and text.isprintable():
+    if re.fullmatch(_PLAIN, text):
         return text
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
     shown = "".join(_printable_character(*three) for three in neighbours)

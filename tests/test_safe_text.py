@@ -1,11 +1,13 @@
 """Labels: external text, made harmless and visible."""
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attn_cli import safe_text
 from attn_cli.safe_text import condensed, in_order, is_right_to_left, label, printable
 
 CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -172,3 +174,11 @@ def test_of_very_many_accents_only_the_first_are_shown(mark: str) -> None:
 def test_a_label_of_a_long_text_is_truncated() -> None:
     assert label("a" * 200) == "a" * 200
     assert label("a" * 1_000_000) == "a" * 200 + "…"
+
+
+def test_latin_letters_and_signs_stay_as_they_are_whatever_stands_beside_them() -> None:
+    plain = [chr(point) for point in range(0x250) if re.fullmatch(safe_text._PLAIN, chr(point))]  # noqa: SLF001
+    assert len(plain) == 525
+    for letter in plain:
+        assert printable(f"{letter}\0") == f"{letter}\\x00"  # the way for all other texts
+        assert letter.isprintable()

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -134,46 +135,39 @@ def split_stretches(tokenizer: _Splitter, text: str) -> TokenColumns | None:
     kinds = dict[int, int]()  # of each id, its place among the kinds
     table = _Table({}, *([np.zeros(0, np.int32)] * 5))
     columns = list[tuple[Numbers, Numbers, Numbers]]()
-    place, sample = 0, ""
-    for block in _blocks(_stretches(text)):
-        if max(map(len, block)) > _LONGEST:
+    sample = ""
+    for cuts in _blocks(text):
+        lengths = np.diff(cuts)
+        if lengths.max() > _LONGEST:
             return None
+        block = [text[begin:end] for begin, end in pairwise(cuts.tolist())]
         if len(table.places) > _MOST_KNOWN:
             table = _Table({}, *([np.zeros(0, np.int32)] * 5))
         new = list(dict.fromkeys(stretch for stretch in block if stretch not in table.places))
         if new:
             table = _with(table, new, tokenizer, kinds)
         numbers = np.fromiter(map(table.places.__getitem__, block), np.int32, len(block))
-        lengths = np.fromiter(map(len, block), np.int32, len(block))
         counts = table.counts[numbers]
         sample = sample or next((one for one, count in zip(block, counts, strict=True) if count), "")
-        columns.append(_columns(table, numbers, place + lengths.cumsum() - lengths))
-        place += int(lengths.sum())
+        columns.append(_columns(table, numbers, cuts[:-1]))
     if not sample:
         return None
     which, starts, ends = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     return _framed(tokenizer, sample, text, TokenColumns(_kinds(tokenizer, kinds), which, starts, ends))
 
 
-def _stretches(text: str) -> Iterator[str]:
-    """The stretches of a text; spaces at its end belong to the last one."""
-    begin = 0
-    for found in _CUT.finditer(text, 0, len(text.rstrip())):
-        yield text[begin : found.start()]
-        begin = found.start()
-    yield text[begin:]
+def _blocks(text: str) -> Iterator[Numbers]:
+    """Where the stretches of some characters together begin, and where the last one of them ends.
 
-
-def _blocks(stretches: Iterator[str]) -> Iterator[list[str]]:
-    """The stretches in lists of some characters together."""
-    block, size = list[str](), 0
-    for stretch in stretches:
-        if block and size + len(stretch) > _BLOCK:
-            yield block
-            block, size = [], 0
-        block.append(stretch)
-        size += len(stretch)
-    yield block
+    Spaces at the end of the text belong to its last stretch.
+    """
+    found = _CUT.finditer(text, 0, len(text.rstrip()))
+    cuts = np.array([0, *(cut.start() for cut in found), len(text)], np.int32)
+    first = 0
+    while first < len(cuts) - 1:
+        last = max(first + 1, int(np.searchsorted(cuts, cuts[first] + _BLOCK, "right")) - 1)
+        yield cuts[first : last + 1]
+        first = last
 
 
 def _with(table: _Table, new: Sequence[str], tokenizer: _Splitter, kinds: dict[int, int]) -> _Table:
