@@ -1,5 +1,6 @@
 """Every error that a user can cause: the status, two lines, word for word, and no files left behind."""
 
+import pickle
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, RefusedFileError
 from tests.support.worlds import attn, refused
 
 WORDS = 'a text with words, for example "The cat sat on the mat"'
@@ -452,3 +453,11 @@ def test_an_argument_of_a_megabyte_does_not_fill_the_screen_either(arguments: li
 def test_an_error_in_python_is_as_short() -> None:
     error = AttnError(LONG, LONG)
     assert len(str(error)) == len(error.hint) == 80
+
+
+def test_an_error_about_a_file_keeps_it_from_process_to_process() -> None:
+    error = RefusedFileError("model.bin is refused", "another file", Path("model.bin"))
+    error.problem = f"--tokenizer cannot be opened: {error.problem}"
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301  our own
+    assert isinstance(again, RefusedFileError)
+    assert (str(again), again.hint, again.file) == (error.problem, "another file", Path("model.bin"))
