@@ -1,8 +1,8 @@
 """Every error that a user can cause: the status, two lines, word for word, and no files left behind."""
 
-import pickle
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
