@@ -28,6 +28,7 @@ FLOORS = {
     "interrupts": set[str](),
     "unfinished": set[str](),
     "mapped_files": {"errors", "interrupts", "safe_text"},
+    "kept_memory": set[str](),
     "grid": GROUND,
     "core": GROUND,
     "core.streaming": GROUND | {"core"},
@@ -60,8 +61,8 @@ FLOORS = {
     "models": set[str](),  # all of its modules have an entry of their own
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
-    "survey": GROUND | {"", "core", "grid", "mapped_files", "models", "analysis", "reading"},
-    "training": GROUND | {"core", "interrupts", "mapped_files", "models", "analysis"},
+    "survey": GROUND | {"", "core", "grid", "kept_memory", "mapped_files", "models", "analysis", "reading"},
+    "training": GROUND | {"core", "interrupts", "kept_memory", "mapped_files", "models", "analysis"},
     "show": GROUND | {"answers", "grid"},
     "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
     "console": GROUND,
