@@ -48,7 +48,7 @@ FLOORS = {
     "models.hub": GROUND | {"mapped_files", "models.files"},
     "models.free_memory": GROUND,
     "models.random_layer": GROUND | MODELS | {"core", "models.free_memory"},
-    "models.bridge": GROUND | MODELS | {"core", "mapped_files", "models.hf_errors"},
+    "models.bridge": GROUND | MODELS | {"core", "mapped_files", "models.free_memory", "models.hf_errors"},
     "models.native": GROUND | MODELS | {"core", "mapped_files", "models.gguf", "models.bridge.reference"},
     "models.chosen_tokenizer": GROUND | MODELS | {"models.gguf", "models.hub"},
     "models.open": GROUND

@@ -477,6 +477,7 @@ from pathlib import Path
 from attn_cli.__main__ import main
 from attn_cli.show import files
 import attn_cli.cli
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 def work():
     target = Path("x.json")
     target.write_bytes(b"old")

@@ -23,6 +23,7 @@ from attn_cli.show.writers import PICTURES, SURVEYS, Results
 from attn_cli.vocabulary import Metric
 
 if TYPE_CHECKING:
+    from attn_cli.models.source import Source
     from attn_cli.survey.inputs.files import InputFiles
     from attn_cli.survey.records import Document, Layout, SurveyRequest, Unread
     from attn_cli.survey.results import SurveyResult
@@ -176,7 +177,8 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
         keeps_batches=asked.each is not None,
     )
     checkpoint = kept.enter_context(beside)
-    surveyed = _run(world, asked, files, layout, checkpoint)
+    workers = _workers(world, asked, source)
+    surveyed = _run(world, asked, files, layout, workers, checkpoint)
     check_unchanged(mapped_since(began))  # a worker that was replaced has read what is there now
     _check_measured(surveyed)
     _write_each(world, asked, layout, metrics, checkpoint)
@@ -213,9 +215,14 @@ def _files(world: World, documents: DocumentOptions) -> "InputFiles":
 
 
 def _run(
-    world: World, asked: _Asked, files: "InputFiles", layout: "Layout", checkpoint: "Checkpoint"
+    world: World,
+    asked: _Asked,
+    files: "InputFiles",
+    layout: "Layout",
+    workers: "Workers",
+    checkpoint: "Checkpoint",
 ) -> "Surveyed":
-    """Measure the documents with as many workers as are asked for."""
+    """Measure the documents."""
     from attn_cli.commands.surveys.running import Meter, raising, strictly, surveying
     from attn_cli.commands.surveys.standard_input import stream_of
     from attn_cli.survey.inputs.documents import documents
@@ -226,22 +233,20 @@ def _run(
     entries = meter.counted(strictly(found) if chosen.strict else found)
     with surveying(world, meter) as reported:
         progress = raising(reported) if chosen.strict else reported
-        return run_survey(
-            entries, layout, _workers(world, asked), checkpoint, asked.summary.examples, progress
-        )
+        return run_survey(entries, layout, workers, checkpoint, asked.summary.examples, progress)
 
 
-def _workers(world: World, asked: _Asked) -> "Workers":
+def _workers(world: World, asked: _Asked, source: "Source") -> "Workers":
     """Who measures: processes of this machine, or workers on a cluster."""
     run, request = asked.run, asked.request
     if run.ray is not None:
         from attn_cli.survey.running.cluster import RayCluster
 
         return RayCluster(run.ray, run.workers, run.gpus_per_worker or 0.0, request, world.environment)
-    from attn_cli.models.cores import granted_cores
     from attn_cli.survey.running.pool import Processes
+    from attn_cli.survey.running.share import worker_count
 
-    return Processes(run.workers or granted_cores(), request, world.environment)
+    return Processes(run.workers or worker_count(source), request, world.environment)
 
 
 def _check_cluster(run: RunOptions) -> None:

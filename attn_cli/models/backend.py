@@ -125,6 +125,14 @@ def check_device(device: str, dtype: DType) -> None:
         raise AttnError("device mps does not support float64", "--dtype float32, or --device cpu")
 
 
+def gpus_of(device: str) -> tuple[str, ...]:
+    """The GPUs that an available device stands for: `cuda` for all of them; another name for itself."""
+    if device != "cuda":
+        return (device,)
+    count = torch_on_granted_cores().cuda.device_count()
+    return tuple(f"cuda:{number}" for number in range(count)) or (device,)
+
+
 def _why_no_cuda(torch_module: Any) -> str:
     built = torch_module.version.cuda
     if built is None:

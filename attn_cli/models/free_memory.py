@@ -1,5 +1,7 @@
 """How much memory is free: the minimum over the machine, the container and the process limit."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from attn_cli.record import record
@@ -37,6 +39,12 @@ def free_bytes(device: str) -> float | None:
         return float(free)
     limits = (_free_in_machine(), _free_in_container(_CGROUP_ROOT), _free_in_process())
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def free_on(devices: Sequence[str]) -> float | None:
+    """Free memory on all `devices` together in bytes; None if it is unknown."""
+    each = [free_bytes(device) for device in devices]
+    return None if None in each else math.fsum(free for free in each if free is not None)
 
 
 def _free_in_machine() -> float | None:

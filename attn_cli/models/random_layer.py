@@ -128,12 +128,18 @@ class RandomLayer:
         """Never called: it writes nothing."""
         raise AssertionError(texts, most, choose, watched)
 
+    weights_held = 0
     generation_weights = 0
     generation_remarks = ()
 
     def writing(self, texts: Texts, text: str) -> NoReturn:
         """Never called: it writes nothing."""
         raise AssertionError(texts, text)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The backend's."""
+        return (self.backend.device,)
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

@@ -249,6 +249,14 @@ class Source(Protocol):
         """The array library, device and number format that compute."""
 
     @property
+    def devices(self) -> Sequence[str]:
+        """Where its weights may be: the backend's device, or several GPUs, over which they are spread."""
+
+    @property
+    def weights_held(self) -> int:
+        """Bytes of the weights that stay in memory while it is open; 0 if layers are read one by one."""
+
+    @property
     def engine(self) -> str:
         """Whose code computed the operands: "native" is our own, the other is "transformers"."""
 

@@ -94,9 +94,9 @@ def check(source: Source, work: Work, hint: str) -> None:
     Raises:
         AttnError: it does not; `hint` says what to try.
     """
-    from attn_cli.models.free_memory import free_bytes  # psutil: 0.03 s, and short texts do without
+    from attn_cli.models.free_memory import free_on  # psutil: 0.03 s, and short texts do without
 
-    free, asked = free_bytes(source.backend.device), need(source, work)
+    free, asked = free_on(source.devices), need(source, work)
     if free is not None and asked.total > _ROOM * free:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())

@@ -104,6 +104,8 @@ class Translator:
     card: Card = CARD
     backend: Backend = FLOAT64
     engine: str = "native"
+    devices: tuple[str, ...] = ("cpu",)
+    weights_held: int = 0
     takes_pairs: bool = False
     is_causal: bool = False
     longest: int | None = None

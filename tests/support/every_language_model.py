@@ -10,7 +10,7 @@ import transformers
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.hf_models import inputs_of
-from attn_cli.models.bridge.prediction import language_class
+from attn_cli.models.bridge.language_head.prediction import language_class
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Texts
 from attn_cli.models.tokens.token import Token

@@ -125,7 +125,7 @@ class RunOptions:
             metavar="N",
             help="Processes, each with the model and one thread; on a cluster, by default as many as it has "
             "room for. The results do not depend on it.",
-            show_default="number of cores",
+            show_default="cores, or GPUs",
         ),
     ] = None
     ray: Annotated[

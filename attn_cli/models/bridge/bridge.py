@@ -15,12 +15,13 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.mapped_files import check_unchanged
-from attn_cli.models.backend import Backend, torch_backend
+from attn_cli.models.backend import Backend, gpus_of, torch_backend
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, recording
 from attn_cli.models.bridge.captured_layer import build_layer
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import (
     NamedClass,
+    RopeTables,
     build_sketch,
     inputs_of,
     is_known,
@@ -75,8 +76,8 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
 if TYPE_CHECKING:
+    from attn_cli.models.bridge.language_head.prediction import BridgePredictor, LanguageModel
     from attn_cli.models.bridge.language_head.watching import WatchedPlaces
-    from attn_cli.models.bridge.prediction import BridgePredictor, LanguageModel
 
 _WINDOWS = (
     *("sliding_window", "local_attention", "attention_window", "window_size", "attention_chunk_size"),
@@ -132,6 +133,14 @@ def _unmeasured(kind: str) -> Iterator[str]:
         yield f"model type '{kind}' was not tested; attn verify compares its numbers with transformers"
 
 
+@record(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """A model that stays in memory."""
+
+    model: Any
+    tables: RopeTables
+
+
 @record(frozen=True, eq=False)
 class Bridge:
     """A `Source` over a transformers model: its sketch, its plan, and the layers that are loaded."""
@@ -146,6 +155,8 @@ class Bridge:
     overrides: Mapping[str, object] | None = None  # of what config.json says
     engine: str = "transformers"
     is_causal: bool = False
+    keeps_model: bool = False  # whether what was loaded for a text stays for the next one
+    _models: dict[object, "_Loaded"] = field(default_factory=dict, init=False)
     _language_models: dict[object, "LanguageModel"] = field(default_factory=dict, init=False)
 
     @property
@@ -243,7 +254,7 @@ class Bridge:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.bridge.prediction import BridgePredictor  # few commands predict
+        from attn_cli.models.bridge.language_head.prediction import BridgePredictor  # few commands predict
 
         found = BridgePredictor(self._language_model, texts, self._is_exact)
         found.check_order()
@@ -255,7 +266,9 @@ class Bridge:
         Raises:
             AttnError: it has none, or a layer is to be watched.
         """
-        from attn_cli.models.bridge.prediction import language_class  # few commands go on with a text
+        from attn_cli.models.bridge.language_head.prediction import (
+            language_class,  # few commands go on with a text
+        )
 
         chosen = language_class(self.name, self.config)
         if not chosen.is_next:
@@ -288,6 +301,17 @@ class Bridge:
         return WatchedPlaces(self.name, kind, layer, keys, self.whole, self.card.kv_heads)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The backend's; for `cuda` all GPUs, over which a model is spread that one cannot hold."""
+        device = self.backend.device
+        return (device,) if is_quantised(self.config) else gpus_of(device)
+
+    @property
+    def weights_held(self) -> int:
+        """Bytes of the weights: the model is loaded as a whole."""
+        return self.generation_weights
+
+    @property
     def generation_weights(self) -> int:
         """Bytes of the weights: the model is loaded as a whole."""
         numbers = sum(int(parameter.numel()) for parameter in self.whole.parameters())
@@ -307,7 +331,7 @@ class Bridge:
     @property
     def _language_model(self) -> "LanguageModel":
         """The model with its head, loaded once for each device and number format."""
-        from attn_cli.models.bridge.prediction import load_language_model
+        from attn_cli.models.bridge.language_head.prediction import load_language_model
 
         backend = self.backend
         key = (backend.device, backend.dtype, backend.rounded)
@@ -342,9 +366,11 @@ class Bridge:
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
-    def for_many_texts(self, room: float) -> "Bridge":  # noqa: ARG002  as of other models
-        """Itself: transformers' model is loaded once, as a whole."""
-        return self
+    def for_many_texts(self, room: float) -> "Bridge":  # noqa: ARG002  it is loaded as a whole anyway
+        """The same model, which stays in memory with all of its layers."""
+        other = replace(self, keeps_model=True)
+        vars(other).update(vars(self) | vars(other))  # as above
+        return other
 
     @cached_property
     def config(self) -> Any:
@@ -433,7 +459,7 @@ class Bridge:
         self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
     ) -> tuple[dict[int, AttentionRecord], AttnError | None]:
         """The records of those layers from one run, and an error if a layer is missing."""
-        model = self._load(config)
+        model = self._model(config)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
@@ -450,6 +476,19 @@ class Bridge:
         if missing is None:
             return records, None
         return records, no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
+
+    def _model(self, config: Any) -> Any:
+        """The model of this configuration, as it was when it was loaded."""
+        if not self.keeps_model:
+            return self._load(config)
+        key = config.to_json_string()
+        if key not in self._models:
+            self._models.clear()  # one of other layers would take as much memory
+            model = self._load(config)
+            self._models[key] = _Loaded(model, RopeTables.of(model))
+        loaded = self._models[key]
+        loaded.tables.restore()
+        return loaded.model
 
     def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens; their ids are checked against the size of the vocabulary.

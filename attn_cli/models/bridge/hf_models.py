@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext, redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.bridge.spread import device_map
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.record import record
@@ -223,12 +225,16 @@ def _loaded(
     state: Mapping[str, Tensor] | None,
 ) -> Any:
     builder = chosen or model_builder(config)
+    build = partial(build_sketch, config, trusts_code=trusts_code, builder=chosen)
     place: dict[str, Any] = {}
     if state is not None:  # an Auto class takes no state dict
-        sketch = build_sketch(config, trusts_code=trusts_code, builder=chosen)
+        sketch = build()
         builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
     if backend.dtype is DType.FLOAT64:  # PyTorch multiplies grouped matrices in float32 at most
         place["experts_implementation"] = "eager"
+    spread = None if is_quantised(config) else device_map(build, backend)
+    if spread is not None:
+        place["device_map"] = spread
     silent = redirect_stderr(StringIO()) if is_quantised(config) else nullcontext()  # progress bars
     with translated_errors(f"transformers cannot load {directory}"), silent:
         model, loading_info = builder.from_pretrained(
@@ -247,11 +253,12 @@ def _loaded(
         mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
         drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
-            drawn -= _computed(build_sketch(config, trusts_code=trusts_code, builder=chosen))
+            drawn -= _computed(build())
         _check_whole(directory, drawn, mismatched, _ALL if chosen else _IN_LAYERS)
         if backend.rounded is not None:
             _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
-        return of_text(model).to(backend.device).eval()
+        text = of_text(model) if spread else of_text(model).to(backend.device)
+        return text.eval()
 
 
 def of_text(model: Any) -> Any:
@@ -376,6 +383,29 @@ def _settings(module: torch.nn.Module) -> dict[str, Any]:
     plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
     shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters(recurse=False)}
     return plain | shapes | {"class": type(module)}
+
+
+@record(frozen=True, slots=True, eq=False)
+class RopeTables:
+    """The modules with tables of frequencies as they were loaded: dynamic RoPE remembers the longest text."""
+
+    modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> "RopeTables":
+        """The tables of the model, as they are now."""
+        return cls(
+            tuple(
+                (module, copy.copy(vars(module)), dict(module.named_buffers(recurse=False)))
+                for module in model.modules()
+                if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
+            )
+        )
+
+    def restore(self) -> None:
+        """Put the tables back into the model."""
+        for module, values, buffers in self.modules:
+            vars(module).update(values, _buffers=copy.copy(buffers))
 
 
 def inputs_of(

@@ -5,7 +5,6 @@ what enters and leaves W^O, and `judge.py` the operations in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.exact_numbers import exact_constants, exact_numbers
 from attn_cli.models.bridge.hf_models import (
+    RopeTables,
     build_sketch,
     inputs_of,
     load_model,
@@ -171,29 +171,6 @@ class EagerModel:
             problem = f"the first {first} layers of {self.directory} cannot be run alone"
             raise AttnError(problem, "a shorter text")
         return short
-
-
-@record(frozen=True, slots=True, eq=False)
-class RopeTables:
-    """The modules with tables of frequencies as they were loaded: dynamic RoPE remembers the longest text."""
-
-    modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
-
-    @classmethod
-    def of(cls, model: torch.nn.Module) -> "RopeTables":
-        """The tables of the model, as they are now."""
-        return cls(
-            tuple(
-                (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
-                for module in model.modules()
-                if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
-            )
-        )
-
-    def restore(self) -> None:
-        """Put the tables back into the model."""
-        for module, values, buffers in self.modules:
-            vars(module).update(values, _buffers=copy(buffers))
 
 
 def rows_of(length: int) -> Sequence[int] | None:

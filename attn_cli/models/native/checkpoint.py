@@ -323,6 +323,16 @@ class Checkpoint:
         return continued(continuation, self._generation_settings, most, choose)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The backend's: its layers run one after another, so that no device must hold all of them."""
+        return (self.backend.device,)
+
+    @property
+    def weights_held(self) -> int:
+        """None: the files are mapped, and a layer at a time is converted."""
+        return 0
+
+    @property
     def generation_weights(self) -> int:
         """Bytes of the weights that `generate` converts and keeps: those that are not used as in the file."""
         size, is_copied = self.backend.dtype.size, self.backend.name != "numpy"

@@ -83,11 +83,13 @@ class Processes:
     @contextmanager
     def _pool(self) -> Iterator[ProcessPoolExecutor]:
         """The processes, which end with the block, at once if it is left by an error."""
+        context = multiprocessing.get_context("spawn")
+        place = context.Value("i", 0)  # the number of the next worker
         pool = ProcessPoolExecutor(
             self.count,
-            multiprocessing.get_context("spawn"),
+            context,
             worker.begin,
-            (self.request, dict(self.environment), self.count),
+            (self.request, dict(self.environment), self.count, place),
         )
         is_done = False
         try:

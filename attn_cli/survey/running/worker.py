@@ -6,11 +6,13 @@ import threading
 from collections.abc import Mapping
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from attn_cli.kept_memory import keep_freed_memory
 from attn_cli.survey.measuring import Surveyor
 from attn_cli.survey.records import Batch, SurveyRequest
+from attn_cli.survey.running.share import share_of
 from attn_cli.survey.running.storage import batch_as_stored, save
 
 THREADS = dict.fromkeys(
@@ -25,8 +27,10 @@ KEPT = 1 << 28
 _surveyor: Surveyor | Exception | None = None
 
 
-def begin(request: SurveyRequest, environment: Mapping[str, str], processes: int) -> None:
-    """Open the model in this process, one of `processes`.
+def begin(
+    request: SurveyRequest, environment: Mapping[str, str], processes: int, next_number: "Synchronized[int]"
+) -> None:
+    """Open the model in this process, one of `processes`; each takes the next number.
 
     Ctrl-C is for the process that started it, without which it ends.
 
@@ -37,8 +41,12 @@ def begin(request: SurveyRequest, environment: Mapping[str, str], processes: int
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory(KEPT)
+    with next_number.get_lock():
+        number = next_number.value
+        next_number.value += 1
     try:
-        _surveyor = Surveyor(request, environment, processes=processes)
+        own, sharing = share_of(request, number, processes)
+        _surveyor = Surveyor(own, environment, processes=sharing)
     except Exception as error:  # noqa: BLE001  raised below
         _surveyor = error
 

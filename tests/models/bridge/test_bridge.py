@@ -657,3 +657,32 @@ def test_a_table_of_positions_has_as_many_rows_or_up_to_two_more(rows: int, *, i
     whole = torch.nn.ModuleDict({"position_embeddings": torch.nn.Embedding(rows, 1)})
     config = transformers.BertConfig(max_position_embeddings=64)
     assert bridging._room(config, whole) == (64, is_bounded)  # noqa: SLF001
+
+
+@pytest.mark.parametrize("kind", ["cohere", "falcon", "mt5"])
+def test_for_many_texts_a_model_is_loaded_once(
+    kind: str, saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = source(saved(kind))
+    chosen = next(iter(one.kinds))
+    layers = list(one.kinds[chosen].layers)
+    loads, own = list[Path](), eager_models.load_model
+
+    def counted(directory: Path, *given: Any, **named: Any) -> Any:
+        loads.append(directory)
+        return own(directory, *given, **named)
+
+    monkeypatch.setattr(bridging, "load_model", counted)
+    many = one.for_many_texts(0.0)
+    texts = [Texts(one.tokens(text, None), ()) for text in (TEXT, "the cat", TEXT)]  # a long one first
+    found = [[step_of(layer) for layer in many.attentions(each, chosen, layers)] for each in texts]
+    assert len(loads) == 1
+    for each, weights in zip(texts, found, strict=True):
+        expected = [step_of(layer) for layer in one.attentions(each, chosen, layers)]
+        assert all(np.array_equal(one, other) for one, other in zip(expected, weights, strict=True))
+    assert len(loads) == 1 + len(texts)
+
+
+def step_of(layer: Layer) -> Numbers:
+    """The attention weights of all heads."""
+    return to_numpy(layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS])

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import choose_backend
 from attn_cli.models.bridge.bridge import Bridge
-from attn_cli.models.bridge.prediction import BridgePredictor
+from attn_cli.models.bridge.language_head.prediction import BridgePredictor
 from attn_cli.models.native.towers import TOWERS
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts

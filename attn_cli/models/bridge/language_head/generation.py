@@ -8,8 +8,8 @@ import transformers
 from attn_cli.core.arrays import to_numpy
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import inputs_of
+from attn_cli.models.bridge.language_head.prediction import BridgePredictor, LanguageModel
 from attn_cli.models.bridge.language_head.watching import WatchedAttention, WatchedPlaces
-from attn_cli.models.bridge.prediction import BridgePredictor, LanguageModel
 from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Choice, NextToken, Texts

@@ -12,8 +12,13 @@ import transformers
 from attn_cli.core.arrays import Floats, to_numpy
 from attn_cli.models.backend import Backend
 from attn_cli.models.bridge.exact_numbers import exact_numbers
-from attn_cli.models.bridge.hf_models import MissingTensorError, NamedClass, inputs_of, load_model
-from attn_cli.models.bridge.reference import RopeTables
+from attn_cli.models.bridge.hf_models import (
+    MissingTensorError,
+    NamedClass,
+    RopeTables,
+    inputs_of,
+    load_model,
+)
 from attn_cli.models.files.saved_as import check_tied_head, no_head
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
