@@ -21,8 +21,8 @@ TWINS = ("bert", "gpt2", "llama")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --every-type, which tests all model types instead of a sample."""
-    parser.addoption("--every-type", action="store_true", help="a twin of every model type: four minutes")
+    """Add --every-type, which tests all model types, and all edits of tokenizers, instead of a sample."""
+    parser.addoption("--every-type", action="store_true", help="a twin of every model type: six minutes")
     parser.addoption(
         "--explain-cells",
         default="130",
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the test of all model types, unless requested, and those that need what is not here."""
+    """Leave out what only `--every-type` tests, and tests that need what is not here."""
     left_out = {"every_type"} if not config.getoption("--every-type") else set[str]()
     left_out |= {"latex"} if shutil.which("pdflatex") is None else set()
     left_out |= {"graphviz"} if shutil.which("dot") is None else set()
@@ -39,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out |= {"ray"} if find_spec("ray") is None else set()
     left_out |= {"browser"} if missing_for_browser() else set()
     out = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
-    items[:] = [item for item in items if item not in out]
+    gone = set(out)
+    items[:] = [item for item in items if item not in gone]
     config.hook.pytest_deselected(items=out)
 
 
@@ -48,7 +49,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     import torch  # 1.7 s, and long there
 
     if not terminalreporter.config.getoption("--every-type"):
-        terminalreporter.write_line("model types: a sample was compared with eager; all: --every-type")
+        terminalreporter.write_line(
+            "model types, edited tokenizers: a sample was compared; all: --every-type"
+        )
     if shutil.which("pdflatex") is None:
         terminalreporter.write_line(
             "LaTeX: no pdflatex here; the fonts and sizes of a .pdf are read from its bytes"

@@ -226,16 +226,25 @@ sys.exit(run(sys.argv[3:], World.real()))
 """
 
 
+KILLED_OPTIONS = ("--steps", "40", "--repeats", "0.5", "--rate", "0.01")
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Path) -> Path:
+    """A model of forty steps without an interruption."""
+    assert train(trained.parent / "story.txt", trained.parent / "whole", *KILLED_OPTIONS).status == 0
+    return trained.parent / "whole"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "count"),
     [("preparing", 0), ("before", 7), ("within", 20), ("after", 26), ("after", 33), ("publishing", 0)],
 )
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
-    moment: str, count: int, trained: Path, tmp_path: Path
+    moment: str, count: int, trained: Path, whole: Path, tmp_path: Path
 ) -> None:
-    text, options = trained.parent / "story.txt", ("--steps", "40", "--repeats", "0.5", "--rate", "0.01")
-    assert train(text, tmp_path / "whole", *options).status == 0
+    text, options = trained.parent / "story.txt", KILLED_OPTIONS
     line = ["train", str(text), "-o", str(tmp_path / "killed"), *OPTIONS, *options]
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, moment, str(count), *line], stderr=subprocess.PIPE, check=False
@@ -245,7 +254,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
     answer = train(text, tmp_path / "killed", *options, "--resume")
     assert answer.status == 0, answer.err
     assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == FILES
-    assert_same(*(load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole")))
+    assert_same(*(load_file(each / "model.safetensors") for each in (tmp_path / "killed", whole)))
 
 
 def test_the_state_is_what_was_saved(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Watch:
 @pytest.mark.parametrize("name", sorted({*NEXT, *TARGETED} - FLAT))
 def test_the_tokens_are_those_of_transformers(name: str, saved: Saved, backend: Backend) -> None:
     source = opened(saved(name), backend)
-    for text in TEXTS:
+    for text in TEXTS[:2]:
         texts = beginning(source, text)
         new = source.generate(texts, COUNT, lambda after: likeliest(after.logits))
         assert new == greedy(saved(name), TWINS[name].model, texts, COUNT)
