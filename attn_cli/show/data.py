@@ -52,15 +52,19 @@ def as_json(document: Mapping[str, object]) -> str:
     return _written(document)
 
 
-def json_with_rows(
-    document: Mapping[str, object], name: str, blocks: Iterable[Sequence[str]]
-) -> Iterator[str]:
-    """The parts of the same JSON with `name` as its last key: a list of objects, written already."""
+BETWEEN_ROWS = ",\n  "
+"""What stands between the objects of a list in JSON."""
+
+
+def json_with_rows(document: Mapping[str, object], name: str, blocks: Iterable[str]) -> Iterator[str]:
+    """The parts of the same JSON with `name` as its last key: a list of objects.
+
+    They are written already, in blocks, with `BETWEEN_ROWS` from one to the next.
+    """
     before, _, after = as_json({**document, name: [{}]}).rpartition("{}")
-    between = ",\n  "
     yield before
     for number, block in enumerate(blocks):
-        yield (between if number else "") + between.join(block)
+        yield (BETWEEN_ROWS if number else "") + block
     yield after
 
 

@@ -36,12 +36,13 @@ def show_tokens(world: World, reading: "Reading") -> None:
 
 def say_long(world: World, reading: "LongReading") -> None:
     """The tokens of a long text as the same JSON."""
+    from attn_cli.models.tokens.token_rows import written_rows
     from attn_cli.reading.document import describe_text  # NumPy: 0.1 s
     from attn_cli.show import data
 
     template = '{"position": %d, %s, "start": %d, "end": %d, %s}'
-    lines = reading.columns.lines(template, _json_parts)
-    for part in data.json_with_rows(describe_text(reading.source, reading.request), "tokens", lines):
+    rows = written_rows(reading.columns, template, _json_parts, data.BETWEEN_ROWS)
+    for part in data.json_with_rows(describe_text(reading.source, reading.request), "tokens", rows):
         world.stdout.write(part)
     world.say("")
 
@@ -55,6 +56,7 @@ def show_long(world: World, reading: "LongReading") -> None:
             counts = f"the first {len(shown):,} of {len(reading.columns):,} tokens are shown"
             world.note(f"{counts}; all of them: a pipe, a file, or --json")
         return
+    from attn_cli.models.tokens.token_rows import written_rows
     from attn_cli.show.terminal.long_table import Drawn, LongTable, endless_sheet  # rich: 0.06 s
 
     columns = reading.columns
@@ -62,8 +64,8 @@ def show_long(world: World, reading: "LongReading") -> None:
     sheet = endless_sheet(world.screen)
     table = LongTable(_COLUMNS, map(_cells, columns.kinds), largest, _RIGHT, sheet)
     world.screen.print(Drawn([table.heading()]))
-    for lines in columns.lines(table.template, lambda token: table.parts(_cells(token))):
-        world.stdout.write("\n".join(lines) + "\n")
+    for rows in written_rows(columns, table.template, lambda token: table.parts(_cells(token)), "\n"):
+        world.stdout.write(rows + "\n")
 
 
 def _show_table(world: World, tokens: "Sequence[Token]", *, has_written: bool = False) -> None:

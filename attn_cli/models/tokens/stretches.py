@@ -162,7 +162,7 @@ def _blocks(text: str) -> Iterator[Numbers]:
     Spaces at the end of the text belong to its last stretch.
     """
     found = _CUT.finditer(text, 0, len(text.rstrip()))
-    cuts = np.array([0, *(cut.start() for cut in found), len(text)], np.int32)
+    cuts = np.array([0, *[cut.start() for cut in found], len(text)], np.int32)
     first = 0
     while first < len(cuts) - 1:
         last = max(first + 1, int(np.searchsorted(cuts, cuts[first] + _BLOCK, "right")) - 1)

@@ -1,7 +1,7 @@
 """A token, those of a long text in columns, the interface of a tokenizer, and what a decoder reads."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from attn_cli.models.tokens.chat.template import ChatTemplate
 
-
-_BLOCK = 10_000  # tokens that are written together
-_MOST_KEPT = 100_000  # kinds of token whose written form is kept
 
 Numbers: TypeAlias = "npt.NDArray[np.int32]"
 Parts: TypeAlias = tuple[str, ...]
@@ -69,23 +66,6 @@ class TokenColumns:
             replace(self.kinds[kind], position=position, start=start, end=end)
             for position, (kind, start, end) in enumerate(rows)
         )
-
-    def lines(self, template: str, parts: Callable[[Token], Parts]) -> Iterator[list[str]]:
-        """A line for each token, some thousands at a time.
-
-        `template` has places for the position, the first part, start, end, and the second part.
-        """
-        known = dict[int, Parts]()
-        for begin in range(0, len(self), _BLOCK):
-            if len(known) > _MOST_KEPT:
-                known.clear()
-            columns = (self.which, self.starts, self.ends)
-            which, starts, ends = (column[begin : begin + _BLOCK].tolist() for column in columns)
-            known |= {kind: parts(self.kinds[kind]) for kind in set(which) if kind not in known}
-            first, second = ([known[kind][side] for kind in which] for side in (0, 1))
-            positions = range(begin, begin + len(which))
-            rows = zip(positions, first, starts, ends, second, strict=True)
-            yield [template % row for row in rows]
 
 
 class Tokenizer(Protocol):

@@ -35,7 +35,9 @@ class LongTable:
         others = [column for column in range(len(names)) if column not in largest]
         for row in kinds:
             for column in others:
-                widths[column] = max(widths[column], cell_len(self._ink(row[column])))
+                cell = row[column]
+                if len(cell) > widths[column] or not _is_plain(cell):
+                    widths[column] = max(widths[column], cell_len(self._ink(cell)))
         self._widths = widths
         self.template = GAP.join(self._places())
 
@@ -51,11 +53,15 @@ class LongTable:
         )
 
     def _ink(self, cell: str) -> str:
+        if _is_plain(cell):
+            return cell
         return self._sheet.ink(printable(cell))
 
     def _laid_out(self, column: int, cell: str) -> str:
-        aligned = to_right if column in self._right else to_left
-        return aligned(self._ink(cell), self._widths[column])
+        is_right, width = column in self._right, self._widths[column]
+        if _is_plain(cell):  # a cell for each character
+            return cell.rjust(width) if is_right else cell.ljust(width)
+        return (to_right if is_right else to_left)(self._ink(cell), width)
 
     def _runs(self) -> list[list[int]]:
         """The columns that do not count, those side by side together."""
@@ -76,6 +82,11 @@ class LongTable:
             for column in columns
             if column in self._counted or column in begins
         ]
+
+
+def _is_plain(cell: str) -> bool:
+    """Whether each of its characters is shown as it is, in one cell and by any encoding."""
+    return cell.isascii() and cell.isprintable()
 
 
 class Drawn(View):
