@@ -84,10 +84,12 @@ def test_effects_below_and_above_zero_have_different_colours(chromium: Any, writ
 
 
 @pytest.mark.browser
-def test_the_page_names_the_next_token_and_goes_to_the_row_that_predicts_it(
+def test_the_page_names_the_next_token_and_goes_to_the_head_and_row_that_predict_it(
     chromium: Any, written: Written
 ) -> None:
-    likeliest = attn("effects", TEXT, "--json").document["predictions"][0]
+    document = attn("effects", TEXT, "--json").document
+    likeliest = document["predictions"][0]
+    strongest = max(document["direct"]["heads"], key=lambda head: float(head["effect"]))
     page = OpenPage(chromium, written(TEXT), "#query=2&key=1&direction=to")
     token = likeliest["text"].strip() or "⏎"
     assert page.text("to-next") == f"{token} {likeliest['probability']:.2g} ↓"
@@ -95,6 +97,8 @@ def test_the_page_names_the_next_token_and_goes_to_the_row_that_predicts_it(
     page.drawn()
     rows = page.run("attn.headsShown()[0].rows")
     assert page.run("[attn.state.query, attn.state.direction]") == [rows - 1, "from"]
+    place = [strongest["layer"], strongest["head"]]
+    assert page.run("[attn.state.layer, attn.state.head]") == place
     assert page.run("document.getElementById('metric').value") == "direct effect"  # what heads add to it
 
 

@@ -1,11 +1,15 @@
 """How the page looks: dark, on paper, in forced colours, small, zoomed, right to left."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
 
 from tests.show.page.conftest import Written
 from tests.support.browser import OpenPage
+from tests.support.twins import save_tokenizer, word_piece
 
 pytestmark = pytest.mark.browser
 
@@ -92,6 +96,28 @@ def test_the_numbers_of_heads_stay_while_a_tall_map_scrolls(chromium: Any, writt
     top = "getBoundingClientRect().top"
     assert page.run(f"document.getElementById('map-names').{top} - {box}.{top}") == pytest.approx(0, abs=1)
     assert page.text("map-names").split() == list("01234567")
+
+
+@pytest.fixture(scope="module")
+def tall(tmp_path_factory: pytest.TempPathFactory, written: Written) -> Path:
+    """The page of a model with as many layers as SmolLM2."""
+    directory = tmp_path_factory.mktemp("tall")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(n_layer=30, n_head=9, n_embd=36, n_positions=32, vocab_size=64)
+    transformers.GPT2LMHeadModel(config).save_pretrained(directory)
+    save_tokenizer(word_piece(), directory)
+    return written("the cat sat on the mat", "-m", directory)
+
+
+def test_all_layers_of_a_deep_model_are_seen_at_once(chromium: Any, tall: Path) -> None:
+    page = OpenPage(chromium, tall)
+    page.drawn()
+    seen = "document.getElementById('map').parentElement"
+    assert page.run(f"{seen}.scrollHeight - {seen}.clientHeight") <= 0
+    assert page.run("document.querySelectorAll('#map-grid [role=row]').length") == 30
+    page.tab.select_option("#metric", "matrices")  # a matrix needs its room, and layers are scrolled
+    page.drawn()
+    assert page.run(f"{seen}.scrollHeight - {seen}.clientHeight") > 0
 
 
 def test_text_from_right_to_left_is_laid_out_so(chromium: Any, written: Written) -> None:

@@ -10,7 +10,7 @@ const LABEL_LINE = 13; // pixels that a label needs
 const LARGEST_CELL = 34;
 const MOST_GUTTER = 110;
 const GAP = 16; // between heads side by side, and the height of their names
-const matrixCanvas = element("matrix");
+const matrix = element("matrix");
 const bitmaps = new WeakMap();
 let dragged = null;
 
@@ -27,7 +27,7 @@ function paintingOf(head) {
 
 /** Where cells stand: gutters for labels, the size of a cell, and the cells that are seen. */
 function layout(head) {
-  const width = matrixCanvas.parentElement.clientWidth;
+  const width = matrix.parentElement.clientWidth;
   const tallest = min(width, max(420, innerHeight - 260));
   const count = headsShown().length;
   const [left, labelled] = [head.queries, head.keys].map((side) => gutter(side, width));
@@ -51,7 +51,7 @@ function drawMatrix(heads) {
   if (state.view !== "matrix") return;
   const at = layout(heads[0]);
   const { left, top, wide, high, size, count } = at;
-  const pen = sharpen(matrixCanvas, left + count * (wide + GAP) - GAP + 2, top + high + 2);
+  const pen = sharpen(matrix, left + count * (wide + GAP) - GAP + 2, top + high + 2);
   heads.forEach((head, index) => panel(pen, head, { ...at, index, left: left + index * (wide + GAP) }));
   const [x, y] = cornerOf(spot(heads[0], state), at);
   place(element("matrix-cell"), { left: x, top: y, width: size, height: size });
@@ -62,7 +62,7 @@ const cornerOf = ({ row, column }, { left, top, size }) => [left + (column - sta
 /** One of the heads that stand side by side, with a cross over its row and its column. */
 function panel(pen, head, at) {
   const { left, top, wide, high, size, count } = at;
-  const { masked, ink, accent } = tones(matrixCanvas);
+  const { masked, ink, accent } = tones(matrix);
   Object.assign(pen, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
   pen.fillRect(left, top, wide, high);
   pen.imageSmoothingEnabled = size * devicePixelRatio < 1;
@@ -114,7 +114,7 @@ function cellUnder(event) {
   const head = headShown();
   if (!head) return null;
   const { left, top, wide, high, size } = layout(head);
-  const [x, y] = pointOn(matrixCanvas, event);
+  const [x, y] = pointOn(matrix, event);
   const [across, down] = [(x - left) % (wide + GAP), y - top]; // in one of the heads
   const at = ({ items }, along, length, first) => along < 0 || along >= length ? null : items[floor(along / size + first)];
   const [row, column] = [at(head.queries, down, high, state.y), at(head.keys, across, wide, state.x)];
@@ -151,23 +151,23 @@ function scrollMatrix([head]) {
 
 function drag(event) {
   const { size } = layout(headShown());
-  const [x, y] = pointOn(matrixCanvas, event).map((end, side) => end - dragged.from[side]);
+  const [x, y] = pointOn(matrix, event).map((end, side) => end - dragged.from[side]);
   dragged.hasMoved ||= hypot(x, y) > 4;
   change({ x: dragged.x - x / size, y: dragged.y - y / size });
 }
 
-onPointer(matrixCanvas, cellUnder, (cell) => dragged?.hasMoved || change({ ...cell, hover: null }), (found) => dragged || change({ hover: found && { query: state.query, key: state.key, ...found } }));
+onPointer(matrix, cellUnder, (cell) => dragged?.hasMoved || change({ ...cell, hover: null }), (found) => dragged || change({ hover: found && { query: state.query, key: state.key, ...found } }));
 onClicks({ largest: toLargest });
-on(matrixCanvas, "pointermove", (event) => dragged && drag(event));
-on(matrixCanvas, "pointerdown", (event) => {
-  if (state.zoom > 1) dragged = { from: pointOn(matrixCanvas, event), x: state.x, y: state.y, hasMoved: false };
+on(matrix, "pointermove", (event) => dragged && drag(event));
+on(matrix, "pointerdown", (event) => {
+  if (state.zoom > 1) dragged = { from: pointOn(matrix, event), x: state.x, y: state.y, hasMoved: false };
 });
 on(window, "pointerup", () => setTimeout(() => (dragged = null)));
 const wheel = (event) => {
   if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
   event.preventDefault();
-  zoom(event.deltaY < 0 ? 1.25 : 0.8, pointOn(matrixCanvas, event));
+  zoom(event.deltaY < 0 ? 1.25 : 0.8, pointOn(matrix, event));
 };
-on(matrixCanvas, "wheel", wheel, { passive: false });
+on(matrix, "wheel", wheel, { passive: false });
 onHeads(scrollMatrix);
-onHeads(drawMatrix, matrixCanvas.parentElement);
+onHeads(drawMatrix, matrix.parentElement);

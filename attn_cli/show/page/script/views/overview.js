@@ -10,23 +10,21 @@ const GUTTER = 26;
 const THUMBNAIL = 40; // pixels along each side in the sprite
 const SIGNED = "direct effect"; // 0 is in the middle of its colours
 const AT_ONCE = 8; // heads inflated between two looks at the clock
-const mapCanvas = element("map");
+const map = element("map");
 const kindSelect = element("kind");
 const grid = element("map-grid"); // over the canvas, for pointers, keyboards and screen readers
 let filled = "";
 const sprites = new Map(); // of each kind and theme
 
-/** How large a head is on the map. */
-const sizeOfHead = () =>
-  clamp(floor((mapCanvas.parentElement.clientWidth - GUTTER) / kindShown().heads), 9, 44);
-
 function drawMap() {
   tell();
   if (state.overview !== "map") return;
   fill("map-about", state.metric === THUMBNAILS ? ["each head's matrix"] : describe(state.metric));
-  const [{ layers, heads }, size] = [kindShown(), sizeOfHead()];
-  const pen = sharpen(mapCanvas, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
-  const { ink, accent, masked } = tones(mapCanvas);
+  const { layers, heads } = kindShown();
+  const most = state.metric === THUMBNAILS ? 44 : clamp(floor(560 / layers.length), 18, 44); // all layers at a glance
+  const size = clamp(floor((map.parentElement.clientWidth - GUTTER) / heads), 9, most);
+  const pen = sharpen(map, GUTTER + heads * size + 1, GUTTER + layers.length * size + 1);
+  const { ink, accent, masked } = tones(map);
   const middle = (index) => GUTTER + (index + 0.5) * size;
   const every = ceil(16 / size);
   Object.assign(pen, { font: fontOf(11), fillStyle: ink, textAlign: "center" });
@@ -51,7 +49,7 @@ function drawMap() {
 /** A cell for each head; the Tab key reaches the chosen one. */
 function fillGrid(size) {
   const { layers, heads } = kindShown();
-  mapCanvas.parentElement.style.setProperty("--size", `${size}px`);
+  map.parentElement.style.setProperty("--size", `${size}px`);
   const name = `${state.kind} ${state.metric}`;
   const isFocused = hasFocus(grid);
   if (filled !== name) fill("map-grid", layers.map((layer) => gridRow(layer, heads)));
@@ -121,7 +119,7 @@ async function fillSprite(pen, kind) {
     if (state.metric === THUMBNAILS) requestAnimationFrame(drawMap);
     await new Promise((resolve) => setTimeout(resolve));
   }
-  mapCanvas.dataset.complete = `${kind}`;
+  map.dataset.complete = `${kind}`;
 }
 
 /** A head made small: the largest weight of the cells that fall into each pixel. */
@@ -200,8 +198,10 @@ on(kindSelect, "change", () => chooseKind(Number(kindSelect.value)));
 const { next } = about;
 if (next) on(element("to-next"), "click", () => {
   if (state.kind < next.kind) chooseKind(next.kind);
-  change({ query: -1, direction: "from", metric: SIGNED });
+  const adds = kindShown().metrics[SIGNED] ?? [];
+  const { layer, head } = placesOf(state.kind)[adds.indexOf(max(...adds))] ?? state; // the head that adds most
+  change({ layer, head, query: -1, direction: "from", metric: SIGNED });
 });
 onPointer(grid, headUnder, change, tell);
 onChange(fillSelects);
-onChange(drawMap, mapCanvas.parentElement);
+onChange(drawMap, map.parentElement);
