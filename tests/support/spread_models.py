@@ -32,7 +32,11 @@ from tests.support.two_gpus import GPUS, serve_gpus, tensors_on_gpus
 
 def compared(kind: str) -> dict[str, Any]:
     """What differs for a model of this type between one device and two."""
-    directory = Path(tempfile.mkdtemp())
+    with tempfile.TemporaryDirectory() as directory:
+        return _compared(kind, Path(directory))
+
+
+def _compared(kind: str, directory: Path) -> dict[str, Any]:
     model = language_twin(kind, directory)
     texts, source = twin_texts(model), open_checkpoint("twin", directory, NUMPY)
     assert isinstance(source, Bridge)

@@ -15,7 +15,7 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.mapped_files import check_unchanged
-from attn_cli.models.backend import Backend, gpus_of, torch_backend
+from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, recording
 from attn_cli.models.bridge.captured_layer import build_layer
 from attn_cli.models.bridge.exact_numbers import exact_numbers
@@ -40,6 +40,7 @@ from attn_cli.models.bridge.plan import (
     plan_attention,
     vocabulary_size,
 )
+from attn_cli.models.bridge.spread import devices_for
 from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
 from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.claims import (
@@ -302,9 +303,12 @@ class Bridge:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The backend's; for `cuda` all GPUs, over which a model is spread that one cannot hold."""
+        """Where the model is, if it stays in memory; else where it will be: all GPUs, if one is too small."""
+        kept = next(iter(self._models.values()), None)
+        if kept is not None:  # what it takes is free no longer
+            return tuple(sorted({str(parameter.device) for parameter in kept.model.parameters()}))
         device = self.backend.device
-        return (device,) if is_quantised(self.config) else gpus_of(device)
+        return (device,) if is_quantised(self.config) else devices_for(device, self.weights_held)
 
     @property
     def weights_held(self) -> int:

@@ -12,6 +12,17 @@ from attn_cli.models.free_memory import free_bytes
 _OF_FREE = 0.9  # the part of a GPU's free memory that weights may take; the rest is for the tokens
 
 
+def devices_for(device: str, needed: float) -> tuple[str, ...]:
+    """The devices that hold so many bytes of weights: this one, or all GPUs if `cuda` is too small."""
+    gpus = gpus_of(device)
+    return gpus if len(gpus) > 1 and needed > _room(gpus[0]) else (device,)
+
+
+def _room(gpu: str) -> int:
+    """Bytes of weights that a GPU has room for."""
+    return int(_OF_FREE * (free_bytes(gpu) or 0.0))
+
+
 def device_map(build: Callable[[], Any], backend: Backend) -> dict[str, str] | None:
     """The GPU of each part of a model; None if one device holds all of it, or there is only one.
 
@@ -22,14 +33,14 @@ def device_map(build: Callable[[], Any], backend: Backend) -> dict[str, str] | N
     Raises:
         AttnError: all GPUs together cannot hold it, or accelerate is not installed.
     """
-    gpus = gpus_of(backend.device)
-    if len(gpus) == 1:
+    if len(gpus_of(backend.device)) == 1:
         return None
     sketch = build()
-    room = {gpu: int(_OF_FREE * (free_bytes(gpu) or 0.0)) for gpu in gpus}
     needed = backend.dtype.size * sum(int(parameter.numel()) for parameter in sketch.parameters())
-    if needed <= room[gpus[0]]:
+    gpus = devices_for(backend.device, needed)
+    if len(gpus) == 1:
         return None
+    room = {gpu: _room(gpu) for gpu in gpus}
     infer = _inference(needed, gpus[0])
     parts = infer(
         sketch,

@@ -20,11 +20,8 @@ def worker_count(source: Source) -> int:
     """
     device, held = source.backend.device, source.weights_held
     if device != "cpu":
-        gpus = gpus_of(device)
-        free = free_bytes(gpus[0])
-        return len(gpus) if free is None or held <= _OF_FREE * free else 1
-    free = free_bytes(device)
-    cores = granted_cores()
+        return 1 if len(source.devices) > 1 else len(gpus_of(device))
+    free, cores = free_bytes(device), granted_cores()
     return cores if free is None or not held else max(1, min(cores, int(_OF_FREE * free / held)))
 
 

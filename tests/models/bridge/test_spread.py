@@ -71,6 +71,22 @@ def test_nothing_is_spread_that_fits_or_has_no_other_gpu(
     assert spread.device_map(Stack, on_gpus(monkeypatch, *free)) is None
 
 
+@pytest.mark.parametrize(
+    ("device", "needed", "devices"),
+    [("cuda", 80e3, ("cuda",)), ("cuda", 95e3, GPUS), ("cuda", 1e9, GPUS)],
+)
+def test_other_gpus_count_only_for_what_the_first_cannot_hold(
+    device: str, needed: float, devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_gpus(monkeypatch, 100e3, 100e3)
+    assert spread.devices_for(device, needed) == devices
+
+
+def test_a_single_device_is_itself() -> None:
+    assert spread.devices_for("cpu", 1e30) == ("cpu",)
+    assert spread.devices_for("cuda:1", 1e30) == ("cuda:1",)
+
+
 def test_what_all_gpus_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AttnError, match=re.escape("2 GPUs cannot hold their blocks")) as raised:
         spread.device_map(Stack, on_gpus(monkeypatch, 40e3, 40e3))

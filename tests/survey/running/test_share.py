@@ -21,7 +21,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source(device: str, held: float) -> Source:
-    found: Any = SimpleNamespace(backend=SimpleNamespace(device=device), weights_held=held)
+    """A model of so many bytes, which is spread if a GPU has less room than that."""
+    devices = GPUS if device == "cuda" and held > 8e9 else (device,)
+    found: Any = SimpleNamespace(backend=SimpleNamespace(device=device), weights_held=held, devices=devices)
     return cast(Source, found)
 
 
