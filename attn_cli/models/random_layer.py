@@ -79,8 +79,16 @@ class RandomLayer:
         """
         assert not is_chat, "it has no chat template"
         if len(text) > _LONG:
-            _check_count(sum(1 for _ in _WORD.finditer(text)))
+            _check_count(self.count(text))
         return words(text)
+
+    def count(
+        self, text: str, _pair: str | None = None, *, is_chat: bool = False, is_target: bool = False
+    ) -> int:
+        """How many tokens `tokens` would make of a text."""
+        assert not is_chat, "it has no chat template"
+        assert not is_target, "it has no decoder"
+        return sum(1 for _ in _WORD.finditer(text))
 
     def token_columns(self, text: str) -> TokenColumns:
         """Words and punctuation marks in columns."""

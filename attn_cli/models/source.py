@@ -309,6 +309,11 @@ class Source(Protocol):
     def token_columns(self, text: str) -> "TokenColumns | None":
         """The tokens of a long text in columns; None if it must be split as a whole."""
 
+    def count(
+        self, text: str, pair: str | None = None, *, is_chat: bool = False, is_target: bool = False
+    ) -> int:
+        """How many tokens `tokens`, or `target_tokens`, would make of a text; none of them is made."""
+
     def chat_template(self) -> "ChatTemplate | None":
         """The template that writes messages as one text; None if the model has none."""
 

@@ -227,12 +227,12 @@ def read(source: Source, request: TextRequest) -> Reading:
         problem = f"{source.card.name} does not take a second text (--pair)"
         raise UsageError(problem, "put both texts into one")
     kind = _requested_kind(source, request)
-    _check_count(source, request)
+    _check_counts(source, request)
     tokens = source.tokens(request.text, request.pair, is_chat=request.chat is not None)
-    check_positions(tokens, "the text", source)
+    check_positions(len(tokens), "the text", source)
     target = () if request.target is None else source.target_tokens(request.target)
     if request.target is not None:
-        check_positions(target, "the decoder's text", source)
+        check_positions(len(target), "the decoder's text", source)
     return Reading(request, source, Texts(tokens, target), kind)
 
 
@@ -255,16 +255,19 @@ def _with_chat_written(source: Source, request: TextRequest) -> TextRequest:
     return replace(request, text=chat.written.text, chat=chat)
 
 
-def _check_count(source: Source, request: TextRequest) -> None:
-    """Count the tokens of a long text before they are made, if they may be too many.
+def _check_counts(source: Source, request: TextRequest) -> None:
+    """Count the tokens of long texts before they are made, if they may be too many.
 
     Raises:
         AttnError: they are.
     """
-    if len(request.text) > LONG and source.is_bounded and request.pair is None and request.chat is None:
-        columns = source.token_columns(request.text)
-        if columns is not None:
-            check_positions(columns, "the text", source)
+    if not source.is_bounded:
+        return
+    if len(request.text) + len(request.pair or "") > LONG:
+        count = source.count(request.text, request.pair, is_chat=request.chat is not None)
+        check_positions(count, "the text", source)
+    if request.target is not None and len(request.target) > LONG:
+        check_positions(source.count(request.target, is_target=True), "the decoder's text", source)
 
 
 def remarks_on_tokens(

@@ -123,6 +123,12 @@ class Translator:
         assert not is_chat
         return words(text)
 
+    def count(
+        self, text: str, _pair: str | None = None, *, is_chat: bool = False, is_target: bool = False
+    ) -> int:
+        assert not is_chat
+        return len(words(text)) + is_target
+
     def token_columns(self, _text: str) -> None:
         pass
 

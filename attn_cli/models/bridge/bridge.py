@@ -500,8 +500,18 @@ class Bridge:
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        splitter = self._splitter_of(is_chat=is_chat)
         return self._fit.checked(splitter(text, pair))
+
+    def count(
+        self, text: str, pair: str | None = None, *, is_chat: bool = False, is_target: bool = False
+    ) -> int:
+        """How many tokens `tokens`, or `target_tokens`, would make of a text; none of them is made.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        return self._splitter_of(is_chat=is_chat, is_target=is_target).count(text, pair)
 
     def token_columns(self, text: str) -> TokenColumns | None:
         """The tokens of a long text in columns; None if it must be split as a whole.
@@ -527,6 +537,12 @@ class Bridge:
         """The tokenizer, with or without its template as requested."""
         return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
 
+    def _splitter_of(self, *, is_chat: bool = False, is_target: bool = False) -> Tokenizer:
+        """The tokenizer that splits a text, a chat, or the text that the decoder reads."""
+        if is_target:
+            return self._splitter.target_tokenizer()
+        return self.tokenizer.without_template() if is_chat else self._splitter
+
     @property
     def _fit(self) -> Fit:
         """What the tokens must fit."""
@@ -538,7 +554,7 @@ class Bridge:
 
         That is what mBART does with the language token (`modeling_mbart.py`, `shift_tokens_right`).
         """
-        tokenizer, start = self._splitter.target_tokenizer(), self._start_id()
+        tokenizer, start = self._splitter_of(is_target=True), self._start_id()
         tokens = self._fit.checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else self._fit.start(start, tokenizer), tokens)
 

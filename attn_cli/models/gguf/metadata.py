@@ -12,7 +12,7 @@ from attn_cli.models.files.tensors import RELOAD
 
 HINT = "use the model's directory in Hugging Face layout"
 
-_ONE_VALUE = frozenset(["general.alignment", "general.name", "split.count"])
+_ONE_VALUE = frozenset(["general.alignment", "general.architecture", "general.name", "split.count"])
 _PLACES = ("attention.", "rope.")
 _READ = frozenset(
     [

@@ -84,11 +84,13 @@ def open_gguf(path: Path) -> GgufModel:
         AttnError: the file is damaged, or its model is not supported.
     """
     file = read_gguf(path)
-    kind = file.metadata.get("general.architecture")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"{path} has an architecture that is not supported in GGUF: '{kind}'"
+    kind = file.metadata.get("general.architecture", "")
+    if not isinstance(kind, str) or kind in FAMILIES:
+        check_arrays(file.metadata, str(kind), path)
+    if kind not in FAMILIES:
+        is_other = f"has an architecture that is not supported in GGUF: '{kind}'"
+        problem = f"{path} {is_other if kind else 'names no architecture'}"
         raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {HINT.removeprefix('use ')}")
-    check_arrays(file.metadata, kind, path)
     if file.metadata.get("split.count", 1) != 1:
         raise AttnError(f"{path} is only one part of a model", "join the parts: llama-gguf-split --merge")
     if file.metadata.get(f"{kind}.expert_count", 0) != 0:

@@ -149,8 +149,18 @@ class Checkpoint:
         Raises:
             AttnError: an id is out of range, or the text cannot be tokenized.
         """
-        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        splitter = self._splitter_of(is_chat=is_chat)
         return self._fit(self.spec).checked(splitter(text, pair))
+
+    def count(
+        self, text: str, pair: str | None = None, *, is_chat: bool = False, is_target: bool = False
+    ) -> int:
+        """How many tokens `tokens`, or `target_tokens`, would make of a text; none of them is made.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        return self._splitter_of(is_chat=is_chat, is_target=is_target).count(text, pair)
 
     def token_columns(self, text: str) -> "TokenColumns | None":
         """The tokens of a long text in columns; None if it must be split as a whole.
@@ -180,7 +190,7 @@ class Checkpoint:
         decoder, start = self.spec.decoder, self.spec.start
         assert decoder is not None, "called only for a model with a decoder"
         assert start is not None, "a decoder has a start token"
-        tokenizer = self._splitter.target_tokenizer()
+        tokenizer = self._splitter_of(is_target=True)
         fit = self._fit(decoder)
         return shift_right(fit.start(start, tokenizer), fit.checked(tokenizer(text, None)))
 
@@ -431,6 +441,12 @@ class Checkpoint:
     def _splitter(self) -> Tokenizer:
         """The tokenizer, with or without its template as requested."""
         return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
+
+    def _splitter_of(self, *, is_chat: bool = False, is_target: bool = False) -> Tokenizer:
+        """The tokenizer that splits a text, a chat, or the text that the decoder reads."""
+        if is_target:
+            return self._splitter.target_tokenizer()
+        return self.tokenizer.without_template() if is_chat else self._splitter
 
     @cached_property
     def _transformer(self) -> Transformer:

@@ -62,8 +62,7 @@ class FastTokenizer:
         Raises:
             AttnError: the text cannot be tokenized.
         """
-        if self._longest_untried is not None and len(text) + len(pair or "") > self._longest_untried:
-            self._try(text, pair)
+        self._try(text, pair)
         with tokenizer_errors("the text cannot be tokenized"):
             encoding = self.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
@@ -86,6 +85,8 @@ class FastTokenizer:
 
     def _try(self, text: str, pair: str | None) -> None:
         """Raise `AttnError` if its regular expressions do not come to an end with these texts."""
+        if self._longest_untried is None or len(text) + len(pair or "") <= self._longest_untried:
+            return
         from attn_cli.models.tokens.guards.trial import try_tokenizer  # few tokenizers need it
 
         texts = (text,) if pair is None else (text, pair)
@@ -110,6 +111,19 @@ class FastTokenizer:
 
         is_local = self._longest_untried != 0 and splits_before_spaces(self._inner)
         return split_stretches(self, text) if is_local else None
+
+    def count(self, text: str, pair: str | None = None) -> int:
+        """How many tokens `self(text, pair)` has, which are not made for it one by one.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        columns = self.columns(text) if pair is None else None
+        if columns is not None:
+            return len(columns)
+        self._try(text, pair)
+        with tokenizer_errors("the text cannot be tokenized"):
+            return len(self.encode(text, pair))
 
     def encode_parts(self, parts: Sequence[str]) -> "list[tokenizers.Encoding]":
         """Parts of a text as the library splits them, without special tokens.

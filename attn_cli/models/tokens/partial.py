@@ -29,8 +29,7 @@ class PartialTokenizer:
         Raises:
             AttnError: the text cannot be tokenized.
         """
-        is_plain = self.applies(text) and (pair is None or self.applies(pair))
-        return self.file(text, pair) if is_plain else self.open_whole()(text, pair)
+        return self._of(text, pair)(text, pair)
 
     def columns(self, text: str) -> "TokenColumns | None":
         """The tokens of a long text in columns; None if it must be split as a whole.
@@ -39,6 +38,19 @@ class PartialTokenizer:
             AttnError: the text cannot be tokenized.
         """
         return self.file.columns(text) if self.applies(text) else None
+
+    def count(self, text: str, pair: str | None = None) -> int:
+        """How many tokens `self(text, pair)` has, which are not made for it one by one.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        return self._of(text, pair).count(text, pair)
+
+    def _of(self, text: str, pair: str | None) -> Tokenizer:
+        """The tokenizer that reads these texts."""
+        is_plain = self.applies(text) and (pair is None or self.applies(pair))
+        return self.file if is_plain else self.open_whole()
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.

@@ -126,18 +126,32 @@ class SlowTokenizer:
             AttnError: the text cannot be tokenized.
         """
         texts = [text] if pair is None else [text, pair]
-        with _tokenizer_errors("the text cannot be tokenized"):
-            pieces = [self._inner.tokenize(part) for part in texts]
-            ids = [self._inner.convert_tokens_to_ids(names) for names in pieces]
-            encoding = self._inner.prepare_for_model(
-                *ids, return_token_type_ids=True, add_special_tokens=self._has_template
-            )
+        pieces, ids, encoding = self._split(texts)
         segments = encoding["token_type_ids"]
         if "token_type_ids" not in self._inner.model_input_names:
             segments = [0] * len(segments)
         tokens = [self._of_text(*text_pieces) for text_pieces in zip(texts, pieces, ids, strict=True)]
         lengths = [len(part) for part in texts]
         return tuple(self._in_template(encoding["input_ids"], segments, tokens, lengths))
+
+    def count(self, text: str, pair: str | None = None) -> int:
+        """How many tokens `self(text, pair)` has, which are not made for it one by one.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        _, _, encoding = self._split([text] if pair is None else [text, pair])
+        return len(encoding["input_ids"])
+
+    def _split(self, texts: Sequence[str]) -> tuple[list[list[str]], list[list[int]], Any]:
+        """The pieces of each text, their ids, and what the class makes of both."""
+        with _tokenizer_errors("the text cannot be tokenized"):
+            pieces = [self._inner.tokenize(part) for part in texts]
+            ids = [self._inner.convert_tokens_to_ids(names) for names in pieces]
+            encoding = self._inner.prepare_for_model(
+                *ids, return_token_type_ids=True, add_special_tokens=self._has_template
+            )
+        return pieces, ids, encoding
 
     def columns(self, _text: str) -> None:
         """None: what it does to a space is not known."""

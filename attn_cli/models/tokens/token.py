@@ -77,6 +77,9 @@ class Tokenizer(Protocol):
     def columns(self, text: str) -> "TokenColumns | None":
         """The tokens of a long text in columns; None if it must be split as a whole."""
 
+    def count(self, text: str, pair: str | None = None) -> int:
+        """How many tokens `self(text, pair)` has, which are not made for it one by one."""
+
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text."""
 

@@ -1,6 +1,5 @@
 """How long a text may be: in characters, and in tokens of a model."""
 
-from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from attn_cli.errors import AttnError
@@ -30,15 +29,15 @@ def check_length(text: str | None, name: str, what: str = "a model runs on at mo
         raise AttnError(f"{name} is too long: {len(text):,} characters, and {what} {LONGEST:,}", _PART)
 
 
-def check_positions(tokens: Sized, name: str, source: "Source") -> None:
+def check_positions(count: int, name: str, source: "Source") -> None:
     """Check that there are tokens, and that the model has a position for each.
 
     Raises:
         AttnError: there are none, or too many.
     """
-    if not len(tokens):
+    if not count:
         raise AttnError(f"{name} has no tokens", "a text with words")
-    if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
-        size = f"{len(tokens):,} tokens, but {source.card.name} has {source.longest:,} positions"
+    if source.is_bounded and source.longest is not None and count > source.longest:
+        size = f"{count:,} tokens, but {source.card.name} has {source.longest:,} positions"
         problem = f"{name} is too long: {size}"
         raise AttnError(problem, "shorten the text, or use a model with more positions")

@@ -37,5 +37,5 @@ def read_long(source: Source, request: TextRequest) -> LongReading | None:
     if columns is None:
         check_length(request.text, "the text", AS_A_WHOLE)
         return None
-    check_positions(columns, "the text", source)
+    check_positions(len(columns), "the text", source)
     return LongReading(request, source, columns)

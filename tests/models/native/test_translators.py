@@ -91,6 +91,7 @@ def test_the_decoder_reads_its_start_token_and_the_target_without_its_last(twin:
     start = read_spec(read_config(twin)).start
     plain = [token.id for token in source.tokens(TARGET, None)]
     assert [token.id for token in source.target_tokens(TARGET)] == [start, *plain[:-1]]
+    assert source.count(TARGET, is_target=True) == len(plain)
 
 
 def test_the_encoder_does_not_run_for_the_first_layer_of_the_decoder(

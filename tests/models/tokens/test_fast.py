@@ -66,8 +66,12 @@ def bare(vocabulary: dict[str, int], **parts: Any) -> FastTokenizer:
 
 @pytest.mark.parametrize("text", [*TEXTS, *STRANGE])
 def test_ids_are_those_of_transformers(directory: Path, text: str) -> None:
-    theirs = theirs_in(directory)
-    assert [token.id for token in open_tokenizer(directory)(text)] == theirs(text)["input_ids"]
+    theirs, ours = theirs_in(directory), open_tokenizer(directory)
+    assert [token.id for token in ours(text)] == theirs(text)["input_ids"]
+    assert [each.count(text) for each in (ours, ours.without_template())] == [
+        len(ours(text)),
+        len(ours.without_template()(text)),
+    ]
 
 
 def test_ids_of_a_pair_and_their_segments_are_those_of_transformers(directory: Path) -> None:
@@ -75,6 +79,7 @@ def test_ids_of_a_pair_and_their_segments_are_those_of_transformers(directory: P
     expected = theirs(*PAIR)
     found = open_tokenizer(directory)(*PAIR)
     assert [token.id for token in found] == expected["input_ids"]
+    assert open_tokenizer(directory).count(*PAIR) == len(found)
     assert [token.segment for token in found] == expected.get("token_type_ids", [0] * len(found))
 
 

@@ -152,9 +152,11 @@ def ids(tokens: tuple[Token, ...]) -> list[int]:
 @pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")  # which it then does not use
 @pytest.mark.parametrize("texts", [*((text,) for text in (*TEXTS, *STRANGE)), PAIR])
 def test_ids_and_segments_are_those_of_transformers(directory: Path, texts: tuple[str, ...]) -> None:
-    found = open_tokenizer(directory)(*texts)
+    tokenizer = open_tokenizer(directory)
+    found = tokenizer(*texts)
     expected = AutoTokenizer.from_pretrained(directory)(*texts)
     assert ids(found) == expected["input_ids"]
+    assert tokenizer.count(*texts) == len(found)
     assert [token.segment for token in found] == expected.get("token_type_ids", [0] * len(found))
 
 
