@@ -180,7 +180,7 @@ def _surveyed(world: World, asked: _Asked, kept: ExitStack) -> "tuple[SurveyResu
     workers = _workers(world, asked, source)
     surveyed = _run(world, asked, files, layout, workers, checkpoint)
     check_unchanged(mapped_since(began))  # a worker that was replaced has read what is there now
-    _check_measured(surveyed)
+    _check_measured(surveyed, checkpoint)
     _write_each(world, asked, layout, metrics, checkpoint)
     again = Again(asked.source, asked.compute, asked.request.kind, asked.request.window is not None)
     facts = about(source, layout, asked.request, files.paths, surveyed)
@@ -256,12 +256,13 @@ def _check_cluster(run: RunOptions) -> None:
         raise UsageError(problem, "--ray auto, or --device cuda with --workers 1")
 
 
-def _check_measured(surveyed: "Surveyed") -> None:
-    """Raise `AttnError` if nothing could be measured."""
+def _check_measured(surveyed: "Surveyed", checkpoint: "Checkpoint") -> None:
+    """Raise `AttnError` if nothing could be measured, with which no survey can go on."""
     from attn_cli.commands.surveys.running import place_of
 
     if surveyed.unread_count < surveyed.documents:
         return
+    checkpoint.remove()
     if not surveyed.unread:
         raise AttnError("no document was found: the files are empty", "files with texts")
     first = surveyed.unread[0]

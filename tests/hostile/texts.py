@@ -1,5 +1,6 @@
 """Texts that are large or endless, and sizes that cannot fit."""
 
+import os
 from collections.abc import Iterator
 
 from tests.hostile.cases import TEXT, Case, Place, line
@@ -23,6 +24,9 @@ def cases() -> Iterator[Case]:
         ("/dev/zero as standard input", line("inspect", "-", stdin="/dev/zero")),
     ):
         yield Case(_ENDLESS, name, build, "is too large for a text: more than 16 MB")
+    device = "no document could be measured: .*: a device, which does not end"
+    yield Case(_ENDLESS, "/dev/urandom, attn survey", line("survey", "/dev/urandom", "-o", "a.csv"), device)
+    yield Case(_ENDLESS, "10 GB in a line, attn survey", _sparse_table, "does not end within 512 MiB")
     for words in (("inspect",), ("heads",), ("heatmap", "-o", "x.png"), ("report", "-o", "x.html")):
         build = line(*words, "--file", "text.txt", "-m", "random", files=_LONG)
         says = "10,080,000 characters, and a model runs on at most 1,000,000"
@@ -43,6 +47,11 @@ def cases() -> Iterator[Case]:
         build = line("train", "story.txt", "-o", "run", *options, files=_STORY)
         says = "not enough memory: this run needs at least"
         yield Case(_ROOM, " ".join(("attn train", *options)), build, says)
+
+
+def _sparse_table(place: Place) -> Line:
+    os.truncate(place.file("a.csv", "text\n"), 10**10)  # the disk holds a page of it
+    return Line(("survey", "a.csv", "-o", "b.csv"))
 
 
 def _with_a_second(place: Place) -> Line:

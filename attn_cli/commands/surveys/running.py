@@ -50,7 +50,8 @@ def kept_beside(
     try:
         yield checkpoint
     except BaseException:
-        world.fact(f"{at} has what was measured so far: --resume goes on with the same files and options")
+        if at.exists():  # something was measured, or may yet be
+            world.fact(f"{at} has what was measured so far: --resume goes on with the same files and options")
         raise
     checkpoint.remove()
 

@@ -1,6 +1,9 @@
 """The documents of files, one after another: only the one that is read is in memory."""
 
+import errno
 import io
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,10 +76,22 @@ def _opened(path: Path, stdin: io.BufferedReader | None) -> Iterator[io.Buffered
     """The file, or standard input, which stays open."""
     if str(path) == STDIN:
         assert stdin is not None, "the command has one"
+        _check_ends(stdin)
         yield stdin
         return
     with path.open("rb") as file:
+        _check_ends(file)
         yield file
+
+
+def _check_ends(file: io.BufferedReader) -> None:
+    """Raise `OSError` for a device like /dev/urandom: its lines never end. Those of a terminal do."""
+    try:
+        is_device = stat.S_ISCHR(os.fstat(file.fileno()).st_mode)
+    except OSError:  # in memory
+        return
+    if is_device and not file.isatty() and file.peek(1):
+        raise OSError(errno.EINVAL, "a device, which does not end")
 
 
 def _not_blank(entry: Entry) -> Entry:

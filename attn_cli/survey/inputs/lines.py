@@ -3,6 +3,8 @@
 import io
 import json
 from collections.abc import Iterator
+from enum import Enum
+from typing import IO, AnyStr
 
 from attn_cli.safe_text import printable, text_encoding
 from attn_cli.survey.records import Document, Unread
@@ -11,10 +13,18 @@ LONGEST = 1 << 26
 """Bytes of a document that is read: memory must not depend on what a file holds."""
 
 TOO_LONG = f"longer than {LONGEST >> 20} MiB"
+_MOST_SKIPPED = 1 << 29
 _MARK = "utf-8-sig"  # `text_encoding` of every text without another mark
 _MOST_SHOWN = 40  # characters of a name
 
 Entry = Document | Unread
+
+
+class Lost(Enum):
+    """A line in place of which nothing is read, and why; after one without an end nothing more is read."""
+
+    LONG = TOO_LONG
+    ENDLESS = f"a line that does not end within {_MOST_SKIPPED >> 20} MiB, after which nothing was read"
 
 
 def by_line(file: io.BufferedReader, source: str) -> Iterator[Entry]:
@@ -23,8 +33,12 @@ def by_line(file: io.BufferedReader, source: str) -> Iterator[Entry]:
     if encoding != _MARK:
         yield from _decoded_lines(file, source, encoding)
         return
-    for place, line in enumerate(_lines(file), 1):
-        yield _decoded(line, source, place)
+    for place, line in enumerate(bounded_lines(file, b"\n"), 1):
+        if isinstance(line, Lost):
+            yield Unread(source, place, line.value)
+        else:
+            whole = line.removeprefix(b"\xef\xbb\xbf") if place == 1 else line
+            yield _decoded(_without_line_end(whole), source, place)
 
 
 def as_one(file: io.BufferedReader, source: str) -> Entry:
@@ -70,23 +84,22 @@ def shown(name: str) -> str:
     return printable(name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…")
 
 
-def _lines(file: io.BufferedReader) -> Iterator[bytes | None]:
-    """The lines without their ends; None for one that is too long, of which no more is kept."""
-    is_first = True
+def bounded_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[AnyStr | Lost]:
+    """The lines with their ends; longer ones than `LONGEST` are skipped, if an end of them is found soon."""
     while line := file.readline(LONGEST):
-        if is_first:
-            line, is_first = line.removeprefix(b"\xef\xbb\xbf"), False
-        if len(line) < LONGEST or line.endswith(b"\n"):
-            yield _without_line_end(line)
+        if len(line) < LONGEST or line.endswith(end):
+            yield line
             continue
-        while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
-            pass
-        yield None
+        skipped = 0
+        while (rest := file.readline(LONGEST)) and not rest.endswith(end):
+            skipped += len(rest)
+            if skipped > _MOST_SKIPPED:
+                yield Lost.ENDLESS
+                return
+        yield Lost.LONG
 
 
-def _decoded(line: bytes | None, source: str, place: int, encoding: str = "utf-8") -> Entry:
-    if line is None:
-        return Unread(source, place, TOO_LONG)
+def _decoded(line: bytes, source: str, place: int, encoding: str = "utf-8") -> Entry:
     try:
         return Document(source, place, line.decode(encoding))
     except UnicodeDecodeError as error:
@@ -100,9 +113,12 @@ def _decoded_lines(file: io.BufferedReader, source: str, encoding: str) -> Itera
     text = io.TextIOWrapper(file, encoding, newline="\n")
     place = 0
     try:
-        while line := text.readline(LONGEST):
+        for line in bounded_lines(text, "\n"):
             place += 1
-            yield as_document(source, place, line.removesuffix("\n").removesuffix("\r"))
+            if isinstance(line, Lost):
+                yield Unread(source, place, line.value)
+            else:
+                yield as_document(source, place, line.removesuffix("\n").removesuffix("\r"))
     except UnicodeDecodeError:
         yield Unread(source, place + 1, f"not {encoding.upper()}, here and after it")
     finally:

@@ -8,7 +8,15 @@ from typing import Any
 
 from attn_cli.arrow import parquet_library
 from attn_cli.safe_text import text_encoding
-from attn_cli.survey.inputs.lines import LONGEST, TOO_LONG, Entry, as_document, shown
+from attn_cli.survey.inputs.lines import (
+    LONGEST,
+    TOO_LONG,
+    Entry,
+    Lost,
+    as_document,
+    bounded_lines,
+    shown,
+)
 from attn_cli.survey.records import Unread
 
 _USUAL = "text"
@@ -28,7 +36,7 @@ def of_csv(file: io.BufferedReader, source: str, field: str | None) -> Iterator[
     text = io.TextIOWrapper(file, encoding, errors, newline="")
     place = 0
     try:
-        reader = csv.reader(text, strict=True)
+        reader = csv.reader(_LinesOfTable(text), strict=True)
         column, place = _column(next(reader, []), field), 1
         for row in _rows(reader):
             if row:
@@ -42,6 +50,22 @@ def of_csv(file: io.BufferedReader, source: str, field: str | None) -> Iterator[
         yield Unread(source, place, f"not {encoding.upper()}, here and after it")
     finally:
         text.detach()
+
+
+class _LinesOfTable:
+    """The lines of a table, for a reader that goes on after an error: one that is too long is an error."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._lines = bounded_lines(text, "\n")
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if isinstance(line, Lost):
+            raise csv.Error(line.value)
+        return line
 
 
 def of_parquet(path: Path, source: str, field: str | None) -> Iterator[Entry]:
@@ -96,7 +120,9 @@ def _rows(reader: Any) -> Iterator[list[str] | str]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield TOO_LONG if "field limit" in str(error) else f"not CSV: {error}"
+            why = str(error)
+            is_lost = why in {lost.value for lost in Lost}
+            yield why if is_lost else TOO_LONG if "field limit" in why else f"not CSV: {why}"
 
 
 def _of_row(row: list[str] | str, column: int, source: str, place: int) -> Entry:

@@ -151,6 +151,26 @@ def test_a_document_that_is_too_long_is_named_and_not_kept(
     assert read(file, per=Per.FILE) == [(0, f"! {lines.TOO_LONG}")]
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "utf-16.txt"])
+def test_nothing_is_read_after_a_line_that_does_not_end(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "LONGEST", 16)
+    monkeypatch.setattr(lines, "_MOST_SKIPPED", 100)
+    content = f'text\n"one"\n{"x" * 90}\n"two"\n{"y" * 200}\n"three"\n'
+    file = tmp_path / name
+    file.write_text(content, "utf-16" if name.startswith("utf-16") else "utf-8")
+    found = [text for _, text in read(file)]
+    assert found[-2].strip('"') == "two"
+    assert found[-3:] == [f"! {lines.Lost.LONG.value}", found[-2], f"! {lines.Lost.ENDLESS.value}"]
+
+
+@pytest.mark.skipif(not Path("/dev/urandom").exists(), reason="no devices")
+def test_a_device_that_does_not_end_is_not_read() -> None:
+    assert read(Path("/dev/urandom")) == [(0, "! cannot be read: a device, which does not end")]
+    assert read(Path("/dev/null")) == []
+
+
 def test_standard_input_is_lines_of_text_or_with_a_field_of_json() -> None:
     assert read(Path("-"), stdin=b"one\ntwo\n") == [(1, "one"), (2, "two")]
     assert read(Path("-"), stdin=b'{"a": "one"}\n', field="a") == [(1, "one")]
