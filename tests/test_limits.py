@@ -15,6 +15,7 @@ from attn_cli.models.tokens.open import MOST_LINES
 from attn_cli.reading.long_texts.length import LONG, LONGEST
 from attn_cli.reading.report.extent import MOST_TOKENS as MOST_OF_A_PAGE
 from attn_cli.survey.inputs.lines import LONGEST as LONGEST_DOCUMENT
+from attn_cli.survey.inputs.lines import MOST_SKIPPED
 
 PAGE = (Path(__file__).parents[1] / "docs" / "files.md").read_text("utf-8")
 ROWS = {
@@ -41,6 +42,7 @@ def megabytes(size: int) -> str:
         ("a text for `-m random`", f"{MOST_OF_RANDOM:,} tokens"),
         ("a text for a page", f"{MOST_OF_A_PAGE:,} tokens"),
         ("a document of", f"{LONGEST_DOCUMENT >> 20} MiB"),
+        ("a longer line", f"{MOST_SKIPPED >> 20} MiB"),
         ("a file of a tokenizer", megabytes(safe_paths.LARGEST_TEXT)),
         ("a vocabulary", f"{MOST_LINES:,} lines"),
         ("`config.json`", megabytes(safe_paths.LARGEST_CONFIG)),
@@ -55,7 +57,7 @@ def test_the_page_names_the_limit(beginning: str, limit: str) -> None:
 
 
 def test_the_page_names_no_other_limits() -> None:
-    assert len(ROWS) == 1 + 14  # with the heading
+    assert len(ROWS) == 1 + 15  # with the heading
     for length, beginning in ((LONG, "the tokens that"), (LONGEST_UNTRIED, "a trial of")):
         assert [what for what in ROWS if what.startswith(beginning) and f" {length:,} characters" in what]
 

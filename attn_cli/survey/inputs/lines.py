@@ -13,7 +13,8 @@ LONGEST = 1 << 26
 """Bytes of a document that is read: memory must not depend on what a file holds."""
 
 TOO_LONG = f"longer than {LONGEST >> 20} MiB"
-_MOST_SKIPPED = 1 << 29
+MOST_SKIPPED = 1 << 29
+"""Bytes of a longer line in which its end is looked for; zeros that take no place on a disk have none."""
 _MARK = "utf-8-sig"  # `text_encoding` of every text without another mark
 _MOST_SHOWN = 40  # characters of a name
 
@@ -24,7 +25,7 @@ class Lost(Enum):
     """A line in place of which nothing is read, and why; after one without an end nothing more is read."""
 
     LONG = TOO_LONG
-    ENDLESS = f"a line that does not end within {_MOST_SKIPPED >> 20} MiB, after which nothing was read"
+    ENDLESS = f"a line that does not end within {MOST_SKIPPED >> 20} MiB, after which nothing was read"
 
 
 def by_line(file: io.BufferedReader, source: str) -> Iterator[Entry]:
@@ -93,7 +94,7 @@ def bounded_lines(file: IO[AnyStr], end: AnyStr) -> Iterator[AnyStr | Lost]:
         skipped = 0
         while (rest := file.readline(LONGEST)) and not rest.endswith(end):
             skipped += len(rest)
-            if skipped > _MOST_SKIPPED:
+            if skipped > MOST_SKIPPED:
                 yield Lost.ENDLESS
                 return
         yield Lost.LONG

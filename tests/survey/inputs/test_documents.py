@@ -156,7 +156,7 @@ def test_nothing_is_read_after_a_line_that_does_not_end(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "LONGEST", 16)
-    monkeypatch.setattr(lines, "_MOST_SKIPPED", 100)
+    monkeypatch.setattr(lines, "MOST_SKIPPED", 100)
     content = f'text\n"one"\n{"x" * 90}\n"two"\n{"y" * 200}\n"three"\n'
     file = tmp_path / name
     file.write_text(content, "utf-16" if name.startswith("utf-16") else "utf-8")
