@@ -153,22 +153,6 @@ def cases() -> Iterator[Case]:
     ):
         yield Case(_PICKLE, name, build, says)
     yield Case(_PICKLE, "members that overlap", _overlapping, "larger than the file|damaged")
-    for name, content, says in (
-        ("a bytearray of 8 GB, through transformers", _BYTEARRAY, "would run builtins.bytearray"),
-        ("lists of lists, through transformers", _LISTS, longer),
-    ):
-        yield Case(_PICKLE, name, _bridged(content), says)
-
-
-def _bridged(content: bytes) -> Build:
-    """The pickle in a checkpoint that transformers loads."""
-
-    def build(place: Place) -> Line:
-        line = _archived(content, zipfile.ZIP_STORED)(place)
-        place.configured(place.folder / "model", add_cross_attention=True)
-        return line
-
-    return build
 
 
 def _overlapping(place: Place) -> Line:
