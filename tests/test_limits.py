@@ -12,7 +12,8 @@ from attn_cli.models.random_layer import MOST_TOKENS as MOST_OF_RANDOM
 from attn_cli.models.tokens.guards.hazards import LONGEST_UNTRIED, MOST_GROWTH
 from attn_cli.models.tokens.guards.trial import SECONDS
 from attn_cli.models.tokens.open import MOST_LINES
-from attn_cli.reading.long_texts.length import LONG, LONGEST
+from attn_cli.reading.long_texts.duration import MOST_HOURS
+from attn_cli.reading.long_texts.length import LONG, LONGEST, MOST_TOKENS
 from attn_cli.reading.report.extent import MOST_TOKENS as MOST_OF_A_PAGE
 from attn_cli.survey.inputs.lines import LONGEST as LONGEST_DOCUMENT
 from attn_cli.survey.inputs.lines import MOST_SKIPPED
@@ -33,7 +34,8 @@ def megabytes(size: int) -> str:
     ("beginning", "limit"),
     [
         ("a text in a file", megabytes(console.LARGEST_TEXT)),
-        ("a text that a model", f"{LONGEST:,} characters"),
+        ("a text that a model", f"{LONGEST:,} characters, {MOST_TOKENS:,} tokens"),
+        ("the layers of a text", f"{MOST_HOURS} hours by an estimate"),
         ("a text for `attn tokens`", f"{LONGEST:,} characters"),
         (
             f"the tokens that `attn tokens` shows in a terminal, of a text of more than {LONG:,}",
@@ -57,7 +59,7 @@ def test_the_page_names_the_limit(beginning: str, limit: str) -> None:
 
 
 def test_the_page_names_no_other_limits() -> None:
-    assert len(ROWS) == 1 + 15  # with the heading
+    assert len(ROWS) == 1 + 16  # with the heading
     for length, beginning in ((LONG, "the tokens that"), (LONGEST_UNTRIED, "a trial of")):
         assert [what for what in ROWS if what.startswith(beginning) and f" {length:,} characters" in what]
 

@@ -7,7 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.again import asked_again
-from attn_cli.commands.inputs import open_reading, selected_places, selection
+from attn_cli.commands.inputs import default_head, open_reading, selected_places, selection
 from attn_cli.commands.results.output import write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -15,7 +15,7 @@ from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.safe_text import label, printable
 from attn_cli.show.writers import EXPLANATIONS, Page, either
-from attn_cli.vocabulary import Language, Lesson
+from attn_cli.vocabulary import Language, Lesson, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -374,12 +374,9 @@ def _token(chosen: str, side: "TextSide", what: str, option: str) -> int:
 
 def _default_head(world: World, reading: "Reading") -> "tuple[ShownLayer, int, int | None]":
     """The layer and the head that stand out, and the query that shows why."""
-    from attn_cli.reading.default_head import choose_default_head, describe_choice
-    from attn_cli.reading.probe_store import read_probe
-    from attn_cli.vocabulary import Step
+    from attn_cli.reading.default_head import describe_choice
 
-    probe = read_probe(reading.source, reading.kind, world.environment)
-    default = choose_default_head(reading, (Step.WEIGHTS,), None, probe)
+    default = default_head(world, reading, (Step.WEIGHTS,))
     if default.out_of > 1:
         for sentence in describe_choice(reading, default):
             world.note(sentence)

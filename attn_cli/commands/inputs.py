@@ -214,7 +214,7 @@ def selection(options: ReadingOptions) -> Selection:
 def selected_places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
     """The chosen heads of the model, or all heads if none were chosen.
 
-    A remark names the chosen layers that have no attention.
+    Remarks name the chosen layers that have no attention, and say if the layers below them take long.
 
     Raises:
         UsageError: the selection is malformed, out of range, or names only layers without attention.
@@ -233,7 +233,17 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
     if chosen.names_layers:
         for layer in silent:
             world.note(f"layer {layer} is skipped: it {_without_matrix(extent.others, layer)}")
+    last = max(layer for layer, _ in attending)
+    say_duration(world, reading, last + sum(layer == last for layer, _ in attending) / extent.heads)
     return attending
+
+
+def say_duration(world: World, reading: "Reading", layers: float) -> None:
+    """Say at once how long this many layers will take, if it is long."""
+    from attn_cli.reading.long_texts.duration import remarks_on_duration
+
+    for remark in remarks_on_duration(reading.source, layers, len(reading.queries), len(reading.keys)):
+        world.fact(remark)
 
 
 def _layers_with_room(reading: "Reading") -> int:
@@ -362,14 +372,22 @@ def selected_heads(
         from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
 
         return head_steps(reading, selected_places(world, reading, chosen), steps, window)
-    from attn_cli.reading.default_head import choose_default_head
-    from attn_cli.reading.probe_store import read_probe
-
-    probe = read_probe(reading.source, reading.kind, world.environment)
-    default = choose_default_head(reading, steps, window, probe)
+    default = default_head(world, reading, steps, window)
     if default.out_of > 1:
         _note_choice(world, reading, default, steps)
     return [default.head]
+
+
+def default_head(
+    world: World, reading: "Reading", steps: Collection[Step] | None = None, window: "Window | None" = None
+) -> "DefaultHead":
+    """The head that is shown if none is chosen; if the choice takes long, that is said at once."""
+    from attn_cli.reading.default_head import choose_default_head, last_layer_to_run
+    from attn_cli.reading.probe_store import read_probe
+
+    probe = read_probe(reading.source, reading.kind, world.environment)
+    say_duration(world, reading, last_layer_to_run(reading, probe) + 1 / reading.extent.heads)
+    return choose_default_head(reading, steps, window, probe)
 
 
 def _note_choice(

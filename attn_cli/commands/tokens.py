@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import (
     open_model,
     read_continued,
     read_text,
+    say_duration,
     source_request,
     with_suited_backend,
 )
@@ -139,6 +140,7 @@ def _read_long(world: World, model: "Source", texts: "TextRequest") -> "LongRead
 def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
     from attn_cli.reading.predictions import describe_predictions, predict  # NumPy: 0.1 s
 
+    say_duration(world, reading, reading.source.card.layers)
     found = predict(reading, rows, count)
     if as_json:
         from attn_cli.show import data

@@ -34,6 +34,7 @@ from attn_cli.safe_text import label as token_label
 from attn_cli.vocabulary import Kind, Pattern, Step
 
 _LAYERS_TO_CHOOSE_FROM = 12  # the first layers of a model that takes longer than a second to run
+_MOST_SECONDS = 20  # for the layers below the last one to choose from; a long text has fewer to choose from
 _OPERATIONS_PER_SECOND = 7e10  # of NumPy on one core: SmolLM2-135M, 512 tokens, all layers in 2.1 s
 _WEIGHTS_PER_SECOND = 5e8  # read from a bfloat16 checkpoint into float32: SmolLM2-135M in 0.2 s
 _TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the head labels of a model are measured on
@@ -124,7 +125,8 @@ def _why(reading: Reading, default: DefaultHead) -> str:
     total = len(reading.extent.layers)
     those = f"of the {default.out_of} heads"
     if default.layers < total:
-        those = f"of the {default.out_of} heads in the first {default.layers} layers (of {total})"
+        first = "first layer" if default.layers == 1 else f"first {default.layers} layers"
+        those = f"of the {default.out_of} heads in the {first} (of {total})"
     if not default.stands_out:
         return f", the first of {default.out_of}: the text is too short for any head to stand out"
     does = "" if default.evidence is None else f"; {_DOES[default.evidence.pattern]}"
@@ -189,14 +191,27 @@ def find_query(reading: Reading, layer: Layer, head: int, key: int | None = None
     return glance.clearest.query if key is None else glance.query_of(key)
 
 
+def last_layer_to_run(reading: Reading, probe: StoredProbe | None) -> int:
+    """The last layer that runs to choose the default head; of that layer itself, one head is shown."""
+    label = best_label(reading, probe)
+    return max(layers_to_choose_from(reading)) if label is None else label.layer
+
+
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:
     """All layers if running them takes a second or less, else the first ones."""
-    layers, width = reading.extent.layers, reading.source.card.width
-    count = 1 + max(layers)
-    operations = estimate_operations(width, count, len(reading.queries), len(reading.keys))
-    weights = 12 * count * width**2  # four attention matrices, and a feed-forward layer four times as wide
-    seconds = operations / _OPERATIONS_PER_SECOND + weights / _WEIGHTS_PER_SECOND
-    return layers if seconds <= 1 else layers[:_LAYERS_TO_CHOOSE_FROM]
+    layers = reading.extent.layers
+    if _seconds(reading, 1 + max(layers)) <= 1:
+        return layers
+    first = layers[:_LAYERS_TO_CHOOSE_FROM]
+    return [layer for layer in first if layer == first[0] or _seconds(reading, layer) <= _MOST_SECONDS]
+
+
+def _seconds(reading: Reading, layers: int) -> float:
+    """How long it takes to run this many layers."""
+    width = reading.source.card.width
+    operations = estimate_operations(width, layers, len(reading.queries), len(reading.keys))
+    weights = 12 * layers * width**2  # four attention matrices, and a feed-forward layer four times as wide
+    return operations / _OPERATIONS_PER_SECOND + weights / _WEIGHTS_PER_SECOND
 
 
 class _Glance:

@@ -261,8 +261,6 @@ def _check_counts(source: Source, request: TextRequest) -> None:
     Raises:
         AttnError: they are.
     """
-    if not source.is_bounded:
-        return
     if len(request.text) + len(request.pair or "") > LONG:
         count = source.count(request.text, request.pair, is_chat=request.chat is not None)
         check_positions(count, "the text", source)

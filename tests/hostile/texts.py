@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 from tests.hostile.cases import TEXT, Case, Place, line
 from tests.hostile.processes import Line
@@ -36,6 +37,10 @@ def cases() -> Iterator[Case]:
     for command in ("inspect", "tokens"):
         build = line(command, "--file", "word.txt", files=_WORD)
         yield Case(_LARGE, f"a word of 1 MB, attn {command}", build, "too long: 1,000,001 tokens")
+    for words in (("inspect",), ("heads",), ("tokens", "--predict", "3")):
+        build = partial(_rotary, words)
+        says = "1,000,002 tokens, and a model runs on at most 262,144"
+        yield Case(_LARGE, f"a word of 1 MB for rotary positions, attn {words[0]}", build, says)
     yield Case(_LARGE, "a long text with a second one", _with_a_second, "240,005 tokens, but model has 64")
     yield Case(_LARGE, "a long text for the decoder", _for_the_decoder, "131,071 tokens, but model has 96")
     width = line("inspect", TEXT, "-m", "random", "--width", "20000")
@@ -52,6 +57,11 @@ def cases() -> Iterator[Case]:
 def _sparse_table(place: Place) -> Line:
     os.truncate(place.file("a.csv", "text\n"), 10**10)  # the disk holds a page of it
     return Line(("survey", "a.csv", "-o", "b.csv"))
+
+
+def _rotary(words: tuple[str, ...], place: Place) -> Line:
+    file = place.file("word.txt", "x" * 10**6)
+    return Line((*words, "--file", file, "-m", place.twin("llama")))
 
 
 def _with_a_second(place: Place) -> Line:

@@ -15,7 +15,7 @@ from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import head_steps
 from attn_cli.vocabulary import Step
 from tests.support.readings import reading_of
-from tests.support.twins import Recipe, gpt2
+from tests.support.twins import WIDTH, Recipe, gpt2
 from tests.support.worlds import attn
 
 TEXT = "the cat sat on the mat"
@@ -38,7 +38,7 @@ def test_the_default_head_is_chosen_from_all_layers_of_a_quick_model(ran: list[i
 def test_the_default_head_of_a_slow_model_is_chosen_from_its_first_twelve_layers(
     layers: int, ran: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 1)
+    monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 12 * 12 * WIDTH**2 / 1.1)
     chosen = choose_default_head(reading_of_layers(layers, tmp_path), [Step.WEIGHTS])
     assert ran == list(range(12))
     assert (chosen.out_of, chosen.layers) == (12 * 4, 12)
@@ -58,6 +58,9 @@ def reading_of_layers(layers: int, directory: Path) -> Reading:
         (42, 1000, 1, 12),
         (20, 10, 9300, 20),  # 20 · 9300 · 10 · (240 + 4 · 9300) operations in 0.995 s
         (20, 10, 9350, 12),
+        (30, 576, 5_500, 12),  # 11 · 5500 · 576 · (24 · 576 + 4 · 5500) operations in 17.8 s, and 0.1 s
+        (30, 576, 6_000, 11),
+        (30, 576, 250_000, 1),  # the first layer reads what no other has to write
     ],
 )
 def test_a_model_is_quick_if_reading_and_running_it_take_a_second(
@@ -72,10 +75,19 @@ def test_a_model_is_quick_if_reading_and_running_it_take_a_second(
 def test_for_a_slow_model_the_remark_has_the_number_of_layers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 1)
+    monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 12 * 12 * WIDTH**2 / 1.1)
     reading_of_layers(13, tmp_path)
     why = attn("inspect", TEXT, "-m", tmp_path).err.splitlines()[0]
     assert " is shown: of the 48 heads in the first 12 layers (of 13), it attends most sharply to " in why
+
+
+def test_for_a_long_text_the_remark_names_the_first_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 1)
+    reading_of_layers(3, tmp_path)
+    why = attn("inspect", TEXT, "-m", tmp_path).err.splitlines()[0]
+    assert " is shown: of the 4 heads in the first layer (of 3), it attends " in why
 
 
 def known(twins: Path, directory: Path, pattern: str) -> Path:

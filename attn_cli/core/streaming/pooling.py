@@ -10,6 +10,7 @@ import numpy as np
 
 from attn_cli.core.arrays import Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, allowed
+from attn_cli.core.masks import Band
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Pool
 
@@ -120,12 +121,17 @@ def _visible(operands: Operands, rows: int, columns: int) -> Booleans:
     """(R, C) whether any query of a cell may look at any of its keys."""
     queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
     firsts = np.arange(0, keys, columns)
+    cells = [range(first, min(first + rows, queries)) for first in range(0, queries, rows)]
+    if isinstance(operands.mask, Band):  # no pair needs to be looked at
+        reached = (operands.mask.reach(cell, keys) for cell in cells)
+        starts, stops = np.asarray([(reach.start, reach.stop) for reach in reached]).T[..., None]
+        lasts = np.minimum(firsts + columns, keys)
+        return np.asarray((starts < stops) & (starts < lasts) & (stops > firsts))
     if rows <= _ROWS:
         together = _ROWS // rows * rows
         starts = range(0, queries, together)
         blocks = (range(first, min(first + together, queries)) for first in starts)
         return np.concatenate([_any_seen(operands, block, rows, firsts) for block in blocks])
-    cells = (range(first, min(first + rows, queries)) for first in range(0, queries, rows))
     return np.stack([np.logical_or.reduceat(_visible_keys(operands, cell), firsts) for cell in cells])
 
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 LONGEST = 1_000_000
 """Characters of a text that a model runs on, or that a tokenizer splits as a whole: some 250,000 tokens."""
 
+MOST_TOKENS = 1 << 18
+"""Tokens that a model runs on: what `LONGEST` characters of prose come to."""
+
 LONG = 100_000
 """Characters of a text; of longer ones the tokens are kept in columns, or counted before they are made."""
 
@@ -41,3 +44,6 @@ def check_positions(count: int, name: str, source: "Source") -> None:
         size = f"{count:,} tokens, but {source.card.name} has {source.longest:,} positions"
         problem = f"{name} is too long: {size}"
         raise AttnError(problem, "shorten the text, or use a model with more positions")
+    if count > MOST_TOKENS:
+        problem = f"{name} is too long: {count:,} tokens, and a model runs on at most {MOST_TOKENS:,}"
+        raise AttnError(problem, _PART)
