@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from attn_cli.models.cores import granted_cores
 from attn_cli.models.tokens.token import Numbers, Token, TokenColumns
 from attn_cli.record import record
 
@@ -153,7 +154,8 @@ def split_stretches(tokenizer: _Splitter, text: str) -> TokenColumns | None:
     if not sample:
         return None
     which, starts, ends = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return _framed(tokenizer, sample, text, TokenColumns(_kinds(tokenizer, kinds), which, starts, ends))
+    of_kinds = [tokenizer.text_token(index) for index in kinds]
+    return _framed(tokenizer, sample, text, TokenColumns(of_kinds, which, starts, ends))
 
 
 def _blocks(text: str) -> Iterator[Numbers]:
@@ -173,12 +175,19 @@ def _blocks(text: str) -> Iterator[Numbers]:
 def _with(table: _Table, new: Sequence[str], tokenizer: _Splitter, kinds: dict[int, int]) -> _Table:
     """The table with the tokens of more stretches; new ids get the next places among the kinds.
 
-    The stretches make a text together: the library needs less for it than for each.
+    As many of them make a text together as leaves one to each core: the library needs less for it than for
+    each.
     """
-    (encoding,) = tokenizer.encode_parts(["".join(new)])
-    found = np.array([kinds.setdefault(index, len(kinds)) for index in encoding.ids], np.int32)
-    starts, ends = np.array(encoding.offsets, np.int32).reshape(-1, 2).T
     begins = np.cumsum([0, *map(len, new[:-1])], dtype=np.int32)
+    size = -(-len(new) // granted_cores())
+    heads = range(0, len(new), size)
+    parts = tokenizer.encode_parts(["".join(new[head : head + size]) for head in heads])
+    found = _places(np.concatenate([np.array(part.ids, np.int64) for part in parts]), kinds)
+    offsets = [
+        np.array(part.offsets, np.int32).reshape(-1, 2) + begins[head]
+        for part, head in zip(parts, heads, strict=True)
+    ]
+    starts, ends = np.concatenate(offsets).T
     owners = np.searchsorted(begins, starts, side="right") - 1
     sizes = np.bincount(owners, minlength=len(new)).astype(np.int32)
     firsts = len(table.kinds) + sizes.cumsum(dtype=np.int32) - sizes
@@ -187,6 +196,16 @@ def _with(table: _Table, new: Sequence[str], tokenizer: _Splitter, kinds: dict[i
     joined = [np.concatenate(pair) for pair in zip(kept, more, strict=True)]
     table.places.update(zip(new, range(len(table.places), len(table.places) + len(new)), strict=True))
     return _Table(table.places, *joined)
+
+
+def _places(ids: np.ndarray[Any, Any], kinds: dict[int, int]) -> Numbers:
+    """The place of each id among the kinds; new ones get the next places, in their order."""
+    distinct, firsts, which = np.unique(ids, return_index=True, return_inverse=True)
+    for index in distinct[firsts.argsort()].tolist():
+        kinds.setdefault(index, len(kinds))
+    places = np.array([kinds[index] for index in distinct.tolist()], np.int32)
+    found: Numbers = places[which]
+    return found
 
 
 def _columns(
@@ -198,10 +217,6 @@ def _columns(
     at = np.repeat(table.firsts[numbers], counts) + within
     moved = np.repeat(places, counts).astype(np.int32)
     return table.kinds[at], table.starts[at] + moved, table.ends[at] + moved
-
-
-def _kinds(tokenizer: _Splitter, kinds: Mapping[int, int]) -> list[Token]:
-    return [tokenizer.text_token(index) for index in kinds]
 
 
 def _framed(tokenizer: _Splitter, sample: str, text: str, columns: TokenColumns) -> TokenColumns:
