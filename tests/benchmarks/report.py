@@ -45,6 +45,13 @@ _PATIENCE = 40_000  # milliseconds until a page that has drawn nothing is given 
 SIZE = 12  # layers, and heads of each
 NEEDED = "document.querySelectorAll('#vis svg, svg').length"
 
+FIRST = """
+globalThis.drawn = new Promise((done) => {
+  const isThere = () => document.getElementById("readout")?.textContent;
+  const look = () => isThere() ? done(performance.now()) : requestAnimationFrame(look);
+  look();
+});
+"""
 THUMBNAILS = """
 async () => {
   const start = performance.now();
@@ -182,8 +189,8 @@ def repeated_heads(layer: ReportedLayer) -> ReportedLayer:
 
 def shown(chromium: Any, file: Path, keys: int) -> list[str]:
     """What a browser takes for it."""
-    page = OpenPage(chromium, file)
-    first = page.run("performance.now()") / 1e3
+    page = OpenPage(chromium, file, begins=FIRST)
+    first = page.run("drawn") / 1e3
     thumbnails = page.run(THUMBNAILS) / 1e3
     page.run("attn.change({ query: 60 })")
     key = median(page.run(KEY) for _ in range(keys))

@@ -66,6 +66,30 @@ def test_the_page_begins_with_the_head_that_inspect_shows(tmp_path: Path, twins:
         assert (begin["layer"], begin["head"]) == (shown["layer"], shown["head"])
 
 
+@pytest.mark.parametrize("more", [(), ("--heads", "1.0"), ("-m", "random")])
+def test_what_the_first_head_is_drawn_from_stands_before_the_script(
+    more: tuple[str, ...], tmp_path: Path
+) -> None:
+    page = written(tmp_path / "a.html", TEXT, *more)
+    found = about(page)
+    (kind,), begin = found["kinds"], found["begin"]
+    layer = kind["layers"].index(begin["layer"])
+    steps = [
+        one["steps"]
+        for one in found["exact"]
+        if (one["layer"], one["head"]) == tuple(begin[name] for name in ("layer", "head"))
+    ]
+    needed = {kind["first"] + layer * kind["heads"] + begin["head"], kind["masks"][layer]}
+    needed |= {entry for each in steps for entry, *_ in each.values()}
+    early, rest = (
+        re.findall(rf'(?s)<script type="text/plain" id="{name}">(.*?)</script>', page)[0]
+        for name in ("early", "weights")
+    )
+    assert {int(line.split(" ")[0]) for line in early.split("\n")} == needed
+    assert {number for number, line in enumerate(rest.split("\n")) if not line} == needed
+    assert page.index('id="early"') < page.index('<script type="module" async>') < page.index('id="weights"')
+
+
 def test_two_pages_of_one_text_are_equal(tmp_path: Path) -> None:
     assert written(tmp_path / "a.html", TEXT) == written(tmp_path / "b.html", TEXT)
 
@@ -79,7 +103,7 @@ def test_the_size_is_reported(tmp_path: Path) -> None:
 
 def test_text_from_outside_closes_no_element(tmp_path: Path) -> None:
     page = written(tmp_path / "a.html", "</script><script>alert(1)</script>&amp;", "-m", "random")
-    assert page.count("<script") == 3
+    assert page.count("<script") == 4
     assert about(page)["text"] == "</script><script>alert(1)</script>&amp;"
 
 

@@ -46,7 +46,10 @@ def browser() -> Iterator[Any]:
 class OpenPage:
     """A page opened in a browser from disk, and everything that it said and asked for."""
 
-    def __init__(self, browser: Any, file: Path, fragment: str = "", **settings: Any) -> None:
+    def __init__(
+        self, browser: Any, file: Path, fragment: str = "", *, begins: str = "", **settings: Any
+    ) -> None:
+        """Open it; `begins`: a script that runs before those of the page."""
         self.said, self.asked = list[str](), list[str]()
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
         self.tab = context.new_page()
@@ -55,6 +58,8 @@ class OpenPage:
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("dialog", lambda dialog: self.said.append(f"dialog: {dialog.message}"))
         self.address = f"{file.as_uri()}{fragment}"
+        if begins:
+            self.tab.add_init_script(begins)
         self.tab.goto(self.address)
         if settings.get("java_script_enabled", True):
             self.wait("document.getElementById('readout').textContent !== ''")

@@ -9,9 +9,11 @@ Python side, one idea each:
   `compact.py` leaves out what only their readers need;
 - `writing.py` the template, the style sheet, the script with its hash, and both data blocks as one file.
 
-The page's data are two blocks. `<script type="application/json" id="about">` is the object of
+The page's data are three blocks. `<script type="application/json" id="about">` is the object of
 `document.py`. `<script type="text/plain" id="weights">` has one line per entry: base64 of a raw deflate
-stream (RFC 1951). Entries are numbered from 0 and referred to by number:
+stream (RFC 1951). The lines that the head to begin with is drawn from are empty there: they stand in
+`id="early"`, each after its number and a space, before the script, which runs while the browser parses the
+others. Entries are numbered from 0 and referred to by number:
 
 - a head: `kind.first + index of its layer in kind.layers * kind.heads + head`. The stream has one number for
   every visible cell of the (T, S) matrix, column after column, then, if its layer has a learned sink, T

@@ -48,8 +48,13 @@ _SHORTER = [
         # only readers need to be told that a name is never assigned again: it has the same scope with `let`
         (r"const(?<![.\w$]const)\b", "let"),
         (r"0(?<![\w$.]0)(?=\.\d)", ""),
+        (r"async(?<![.\w$]async)\(([\w$]+)\)=>", r"async \1=>"),
+        (r"new(?<![.\w$]new) (\w+)\(\)(?=[,;)}\]])", r"new \1"),
         (r"true(?<![\w$.]true)(?![\w$:])", "!0"),
         (r"false(?<![\w$.]false)(?![\w$:])", "!1"),
+        (r"\+=1(?<=[\w$\])]\+=1)(?=[;)}])", "++"),  # of which nothing reads the value
+        (r"Number(?<=[(\[,=?:{>]Number)\(([\w$][\w$.]*)\)", r"+\1"),
+        (r"undefined(?<![\w$.]undefined)(?![\w$:])", "void 0"),
     )
 ]
 """Each looks behind after its first character, for which a search is quick."""

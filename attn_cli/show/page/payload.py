@@ -1,7 +1,7 @@
 """The lines of all heads of a page, compressed by threads while the next layer runs."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Self, TypeVar
@@ -48,6 +48,19 @@ class PackedKind:
     exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
     rows: Sequence[tuple[WholeRows, int]]  # whole rows of a head, and their line
 
+    @property
+    def of_telling_head(self) -> list[int]:
+        """The lines that the head to begin with is drawn from."""
+        layer, head = self.telling.layer, self.telling.head
+        index = list(self.kind.layers).index(layer)
+        steps = [
+            line
+            for one, lines in self.exact
+            if (one.head.layer, one.head.head) == (layer, head)
+            for line in lines.values()
+        ]
+        return [self.first + index * self.kind.heads + head, self.masks[index], *dict.fromkeys(steps)]
+
 
 class Payload:
     """Collects the lines; `threads` compress them."""
@@ -63,10 +76,13 @@ class Payload:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    @property
-    def text(self) -> bytes:
-        """All lines."""
-        return b"\n".join(self._lines)
+    def text_without(self, early: Collection[int]) -> bytes:
+        """All lines; those that are `early` are empty."""
+        return b"\n".join(b"" if number in early else line for number, line in enumerate(self._lines))
+
+    def early_text(self, early: Iterable[int]) -> bytes:
+        """These lines, each after its number."""
+        return b"\n".join(b"%d %s" % (number, self._lines[number]) for number in early)
 
     def meanwhile(self, work: Callable[[], Result]) -> Future[Result]:
         """What a thread works out while layers run."""

@@ -29,7 +29,9 @@ def page_of(report: Report, bits: int, threads: int) -> bytes:
         origin = payload.meanwhile(report.origin)
         kinds = [payload.add(kind) for kind in report.kinds]
         document = document_of(report, origin.result(), kinds, bits, payload.error)
-        return _html(document, telling_table(report, kinds[0]), " ".join(report.remarks), payload.text)
+        early = kinds[0].of_telling_head
+        blocks = payload.early_text(early), payload.text_without(early)
+        return _html(document, telling_table(report, kinds[0]), " ".join(report.remarks), *blocks)
 
 
 def _title(document: dict[str, Any]) -> str:
@@ -73,7 +75,7 @@ def _style() -> str:
     return "\n".join([_read("style.css"), *shades])
 
 
-def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> bytes:
+def _html(document: dict[str, Any], table: str, pooled: str, early: bytes, weights: bytes) -> bytes:
     from markupsafe import Markup  # comes with jinja2, for this command alone
 
     script, style = whole_script(), _style()
@@ -90,6 +92,7 @@ def _html(document: dict[str, Any], table: str, pooled: str, weights: bytes) -> 
         policy=_policy(script, style),
         about=Markup(as_block(document)),  # noqa: S704  `as_block` escapes what HTML would read
         table=Markup(table),  # noqa: S704  `telling_table` escapes its tokens
+        early=early.decode(),  # base64
         weights=_PLACE,
     )
     before, after = text.split(_PLACE)

@@ -10,7 +10,7 @@ from tests.support.browser import OpenPage
 pytestmark = pytest.mark.browser
 
 STORY = "Then Uncle Sam sang, and Uncle Sam sang well."
-_CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
+_CLIPBOARD: dict[str, Any] = {"permissions": ["clipboard-read", "clipboard-write"]}
 _STATE = "Object.entries(attn.state).filter(([name]) => name !== 'hover')"
 
 

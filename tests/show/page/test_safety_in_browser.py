@@ -43,7 +43,7 @@ def test_no_view_runs_or_obeys_a_token(metric: str, direction: str, page: OpenPa
     page.run(f"attn.change({{ metric: '{metric}', direction: '{direction}', all: true }})")
     for _ in range(len(page.run("attn.about.texts[0].labels"))):
         page.press("ArrowDown", "ArrowRight")
-    assert page.run(_NOTHING) == [0, 3]
+    assert page.run(_NOTHING) == [0, 4]
     assert page.said == []
     assert [one for one in page.asked if not one.startswith("blob:")] == [page.address]
     for source in (
@@ -87,7 +87,7 @@ def test_the_name_of_a_model_is_text(twins: Path, tmp_path: Path, chromium: Any,
     model = tmp_path / NAME.replace("/", "")
     shutil.copytree(twins / "gpt2", model)
     page = OpenPage(chromium, written("the cat sat", "-m", model))
-    assert page.run(_NOTHING) == [0, 3]
+    assert page.run(_NOTHING) == [0, 4]
     assert page.said == []
     assert "<img src=x onerror=alert(1)>]]>&amp;" in page.tab.inner_text("h1")
     for source in ("document.title", "document.body.innerText"):

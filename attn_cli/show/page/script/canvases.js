@@ -1,5 +1,5 @@
 // Canvases: how sharp they are, the colours of the style sheet, and what several views draw on them.
-import { round } from "./page.js";
+import { entries, round } from "./page.js";
 
 let recorder = null;
 
@@ -28,7 +28,7 @@ export function sharpen(canvas, width, height) {
 
 /** Set sides of an element, in CSS pixels. */
 export function place(target, sides) {
-  for (const [side, pixels] of Object.entries(sides)) target.style[side] = `${pixels}px`;
+  for (const [side, pixels] of entries(sides)) target.style[side] = `${pixels}px`;
 }
 
 /** The font of this size, in pixels. */

@@ -1,16 +1,20 @@
 // The lines of the payload: base64 of raw deflate streams, inflated when they are needed.
-import { element, floor } from "./page.js";
+import { element, floor, on } from "./page.js";
 
-const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
 
-let lines = null;
+const linesOf = (id) => element(id).textContent.split("\n");
+const early = Object.fromEntries(linesOf("early").map((line) => line.split(" ")));
+const others = new Promise((done) => on(window, "load", () => done(linesOf("weights")))); // when the browser has parsed them
 
 /** The bytes of one entry. */
 export async function inflate(entry) {
-  lines ??= element("weights").textContent.trim().split("\n");
-  const stream = new Blob([bytesOf(lines[entry])]).stream();
-  const inflated = stream.pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(inflated).arrayBuffer());
+  const line = early[entry] ?? (await others)[entry];
+  const { readable, writable } = new DecompressionStream("deflate-raw");
+  const writer = writable.getWriter(); // no process needs to be asked, as one is for a Blob
+  writer.write(bytesOf(line));
+  writer.close();
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 /** The float32 numbers of one entry, whose bytes are stored one place of all numbers after the other. */

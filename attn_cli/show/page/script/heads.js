@@ -58,8 +58,7 @@ export function headAt(place) {
 
 async function readHead(place) {
   const [rows, columns] = sizeOf(place.kind);
-  const { seen, cells } = await maskOf(place);
-  const stored = await levelsOf(place);
+  const [{ seen, cells }, stored] = await Promise.all([maskOf(place), levelsOf(place)]);
   const { steps, sink } = exactOf(place) ?? {};
   const exact = steps && (await inflateExact(steps.weights[0]));
   const values = spread(exact ?? stored, cells, rows * columns);

@@ -1,5 +1,5 @@
 // The keyboard: elements name their keys in `aria-keyshortcuts`, arrows and others are here; `page.html` lists all.
-import { clamp, element, find, on, onClicks, shortName, write } from "./page.js";
+import { clamp, element, find, hasOwn, on, onClicks, shortName, write } from "./page.js";
 import { change, onChange, state } from "./state.js";
 import { themeOf } from "./colours.js";
 import { step } from "./views/overview.js";
@@ -61,8 +61,8 @@ function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest("select, input, textarea")) return;
   if (element("keys").open && key !== "?") return;
   const named = find(`[aria-keyshortcuts="${CSS.escape(key)}"]`);
-  if (Object.hasOwn(ARROWS, key)) go(target, ...ARROWS[key]);
-  else if (Object.hasOwn(ACTIONS, key)) ACTIONS[key]();
+  if (hasOwn(ARROWS, key)) go(target, ...ARROWS[key]);
+  else if (hasOwn(ACTIONS, key)) ACTIONS[key]();
   else if (named) use(named);
   else return;
   event.preventDefault();

@@ -3,7 +3,7 @@ import { about, on } from "./page.js";
 import { headAt } from "./heads.js";
 import { change, drawAll, readAddress, state } from "./state.js";
 import { onTheme } from "./colours.js";
-import { headsShown } from "./shown.js";
+import { headsShown, placesShown } from "./shown.js";
 import "./views/overview.js";
 import "./views/readout.js";
 import "./views/matrix.js";
@@ -25,4 +25,5 @@ startCommand();
 startKeys();
 on(window, "hashchange", readAddress);
 readAddress();
+Promise.all(placesShown().map(headAt)).finally(drawAll); // at once with the head
 globalThis.attn = { about, headAt, headsShown, cellAt, state, change }; // for the console

@@ -1,6 +1,7 @@
 // What the page knows besides the numbers of its heads, and small functions on elements.
 
 export const { abs, ceil, floor, hypot, log, max, min, round, PI } = Math;
+export const { assign, entries, hasOwn } = Object;
 
 export const element = (id) => document.getElementById(id);
 
@@ -22,7 +23,7 @@ export const blockOf = (kind, side) => about.kinds[kind].cells[SIDES.indexOf(sid
 
 /** Set attributes of an element. */
 export function set(target, attributes) {
-  for (const [name, value] of Object.entries(attributes)) target.setAttribute(name, value);
+  for (const [name, value] of entries(attributes)) target.setAttribute(name, value);
   return target;
 }
 
@@ -62,7 +63,7 @@ export function onPointer(target, under, click, hover) {
 
 /** What a click on each of these elements does. */
 export function onClicks(actions) {
-  for (const [id, action] of Object.entries(actions)) on(element(id), "click", action);
+  for (const [id, action] of entries(actions)) on(element(id), "click", action);
 }
 
 /** What is kept under a name, made when it is asked for first. */

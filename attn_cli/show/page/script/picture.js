@@ -1,5 +1,5 @@
 // A view as SVG: what it draws on its canvases, as shapes and text.
-import { boxOf, ceil, every, find, floor, max, min, PI, set, sheet } from "./page.js";
+import { assign, boxOf, ceil, every, find, floor, max, min, PI, set, sheet } from "./page.js";
 import { record } from "./canvases.js";
 import { drawAll } from "./state.js";
 
@@ -14,19 +14,19 @@ function add(parent, tag, attributes, text = "") {
   return made;
 }
 
-function writeText(parent, font, attributes, text) {
+function writeText(parent, font, look, text) {
   const [, weight, size, family] = /^(bold )?(\d+px) (.*)$/.exec(font);
-  add(parent, "text", { "font-size": size, "font-weight": weight ? 700 : 400, "font-family": family, ...attributes }, text);
+  add(parent, "text", { "font-size": size, "font-weight": weight ? 700 : 400, "font-family": family, ...look }, text);
 }
 
 /** A context of a canvas that draws into a group of SVG: as much of one as the views use. */
 class Recorder {
   constructor(group) {
-    Object.assign(this, { group, path: "", stack: [], measure: sheet(1, 1) });
+    assign(this, { group, path: "", stack: [], measure: sheet(1, 1) });
   }
   save() { this.stack.push({ ...this }); }
-  restore() { Object.assign(this, this.stack.pop()); }
-  nest(attributes) { this.group = add(this.group, "g", attributes); }
+  restore() { assign(this, this.stack.pop()); }
+  nest(look) { this.group = add(this.group, "g", look); }
   translate(x, y) { this.nest({ transform: `translate(${x} ${y})` }); }
   rotate(angle) { this.nest({ transform: `rotate(${(angle * 180) / PI})` }); }
   beginPath() { this.path = ""; }

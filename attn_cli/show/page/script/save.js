@@ -33,7 +33,7 @@ async function save(suffix, type, contentOf) {
   if (type !== "text/csv" && !canBeDrawn()) return say("Not saved: the list is no picture");
   const [href, download] = [addressOfFile(await contentOf(), type), `attn-${shortName(state)}.${suffix}`];
   make("a", { href, download }).click();
-  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+  setTimeout(() => URL.revokeObjectURL(href), 6e4);
   say(`Saved ${download}`);
 }
 

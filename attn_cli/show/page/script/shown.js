@@ -10,7 +10,7 @@ const keptShown = new Map();
 let difference = {};
 
 /** The places of the heads that are looked at: the chosen one, and the pinned one if it is another. */
-function placesShown() {
+export function placesShown() {
   const { kind, layer, head, pinned } = state;
   return [{ kind, layer, head }, ...(pinned && !isAt(state, pinned) ? [{ kind, ...pinned }] : [])];
 }

@@ -1,5 +1,5 @@
 // What is shown: one object, its listeners, and the fragment of the address that shows the same again.
-import { about, clamp, shortName, SIDES, textOf } from "./page.js";
+import { about, assign, clamp, entries, hasOwn, shortName, SIDES, textOf } from "./page.js";
 import { sizeOf } from "./heads.js";
 
 export const THUMBNAILS = "matrices";
@@ -16,7 +16,7 @@ const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
 const views = [];
-let frame = 0;
+let frame = 1; // none is asked for before the first one
 let writing = 0;
 let lastStep = "";
 
@@ -28,7 +28,7 @@ export function onChange(view, box) {
 
 /** Change a part of the state; values out of range are brought back into it. */
 export function change(part) {
-  Object.assign(state, part);
+  assign(state, part);
   settle();
   frame ||= requestAnimationFrame(drawAll);
   clearTimeout(writing);
@@ -51,11 +51,11 @@ function settle() {
   state.head = inRange(state.head, heads);
   state.query = inRange(state.query < 0 ? rows - 1 : state.query, rows);
   state.key = inRange(state.key, columns);
-  if (state.metric !== THUMBNAILS && !(state.metric in metrics)) state.metric = metric;
+  if (!areThumbnails() && !(state.metric in metrics)) state.metric = metric;
   state.zoom = clamp(state.zoom || 1, 1, 1000);
   [state.x, state.y] = [state.x || 0, state.y || 0];
   if (!(state.across in metrics)) state.across = anotherMetric(kindShown());
-  for (const [name, choices] of Object.entries(about.choices)) if (!choices.includes(state[name])) [state[name]] = choices;
+  for (const [name, choices] of entries(about.choices)) if (!choices.includes(state[name])) [state[name]] = choices;
   if (!layers.includes(state.pinned?.layer) || state.pinned.head !== inRange(state.pinned.head, heads)) state.pinned = null;
   state.hide = [...new Set(state.hide)].filter((key) => key < columns).sort((one, other) => one - other);
   if (!mayMerge() || state.hide.length === columns) state.hide = [];
@@ -64,8 +64,11 @@ function settle() {
 
 export const kindShown = () => about.kinds[state.kind];
 
+/** Whether the map shows each head's matrix, and no metric. */
+export const areThumbnails = () => state.metric === THUMBNAILS;
+
 /** The metric of the map, or the first one if thumbnails are shown. */
-export const metricShown = () => state.metric === THUMBNAILS ? kindShown().metric : state.metric;
+export const metricShown = () => areThumbnails() ? kindShown().metric : state.metric;
 
 /** Whether every weight is kept: those of blocks cannot be summed. */
 export const mayMerge = () => kindShown().cells.every((size) => size === 1);
@@ -112,7 +115,7 @@ export function placeIn(text) {
 export function addressOf(leftOut = []) {
   const { kind, layer, head, hover, ...others } = state;
   const parts = new URLSearchParams({ head: shortName(state), kind: about.kinds[kind].kind });
-  for (const [name, value] of Object.entries(others)) {
+  for (const [name, value] of entries(others)) {
     const isGiven = name === "query" || name === "key" || asText(value) !== asText(first[name]);
     if (isGiven && !leftOut.includes(name)) parts.set(name, asText(value));
   }
@@ -134,7 +137,7 @@ export function readAddress() {
   const kind = about.kinds.findIndex((one) => one.kind === parts.get("kind"));
   if (kind >= 0) given.kind = kind;
   for (const [name, text] of parts) {
-    if (Object.hasOwn(first, name) && !["kind", "layer", "head", "hover"].includes(name)) given[name] = asValue(text, first[name]);
+    if (hasOwn(first, name) && !["kind", "layer", "head", "hover"].includes(name)) given[name] = asValue(text, first[name]);
   }
   change(given);
   clearTimeout(writing); // what is written later would replace where "back" has led by then

@@ -1,5 +1,5 @@
 // The chosen cell step by step, as `attn explain` has it, of heads whose steps the page has in full.
-import { element, fill, make, max, range, write } from "../page.js";
+import { element, entries, fill, make, max, range, write } from "../page.js";
 import { exactOf, nameOf, stepsOf } from "../heads.js";
 import { onChange, state } from "../state.js";
 import { labelOf, named, numberText } from "../numbers.js";
@@ -72,7 +72,7 @@ async function drawCell() {
   const { kind, layer, head, query, key } = state;
   const asked = { kind, layer, head, query, key };
   const cell = await cellAt(asked);
-  if (Object.entries(asked).some(([name, value]) => value !== state[name])) return; // another one was chosen meanwhile
+  if (entries(asked).some(([name, value]) => value !== state[name])) return; // another one was chosen meanwhile
   write("cell-title", `${named(labelOf(kind, "queries", query))} → ${named(labelOf(kind, "keys", key))}`);
   write("cell-softcap", exact.softcap);
   fillSteps(cell);

@@ -1,5 +1,5 @@
 // Lines from queries to keys between two columns of tokens: the strong ones, and all of the chosen token.
-import { clamp, element, floor, kept, max, min, on, onPointer, pointOn, write } from "../page.js";
+import { assign, clamp, element, floor, kept, max, min, on, onPointer, pointOn, write } from "../page.js";
 import { fontOf, sharpen, tones, within } from "../canvases.js";
 import { change, chosenBy, isFrom, state } from "../state.js";
 import { colour, partOf, scaleOf, themeOf } from "../colours.js";
@@ -48,7 +48,7 @@ function drawLines([head]) {
   const names = (items, x, textAlign, chosen) => items.forEach((item, index) => {
     const at = y(index);
     if (at < -TOKEN_LINE || at > tall + TOKEN_LINE) return;
-    Object.assign(pen, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
+    assign(pen, { font: fontOf(13), textBaseline: "middle", textAlign, fillStyle: index === chosen ? tone.accent : tone.ink });
     pen.fillText(fitted(pen, named(item), width * 0.32 - 12), x, at);
   });
   names(head.queries.items, width * 0.32 - 8, "right", isFrom() ? row : -1);

@@ -1,5 +1,5 @@
 // One head's matrix, with labels: zoom, pan, and the row and column under the pointer.
-import { abs, ceil, clamp, element, floor, hypot, max, min, on, onClicks, onPointer, PI, pointOn } from "../page.js";
+import { abs, assign, ceil, clamp, element, floor, hypot, max, min, on, onClicks, onPointer, PI, pointOn } from "../page.js";
 import { fontOf, place, sharpen, tones, within } from "../canvases.js";
 import { change, chosenBy, state } from "../state.js";
 import { bitmapOf, rampOf, scaleOf } from "../colours.js";
@@ -63,7 +63,7 @@ const cornerOf = ({ row, column }, { left, top, size }) => [left + (column - sta
 function panel(pen, head, at) {
   const { left, top, wide, high, size, count } = at;
   const { masked, ink, accent } = tones(matrix);
-  Object.assign(pen, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
+  assign(pen, { font: fontOf(12), textAlign: "left", fillStyle: masked, strokeStyle: accent, lineWidth: 1 });
   pen.fillRect(left, top, wide, high);
   pen.imageSmoothingEnabled = size * devicePixelRatio < 1;
   pen.drawImage(paintingOf(head), state.x, state.y, at.columns, at.rows, left, top, wide, high);

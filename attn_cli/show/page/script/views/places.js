@@ -1,5 +1,5 @@
 // All heads by their numbers: a scatter of two metrics, and a list that is filtered by pattern and sorted.
-import { element, every, fill, hypot, isAt, make, min, on, onPointer, PI, pointOn, set, shortName, write } from "../page.js";
+import { assign, element, every, fill, hypot, isAt, make, min, on, onPointer, PI, pointOn, set, shortName, write } from "../page.js";
 import { fontOf, sharpen, tones } from "../canvases.js";
 import { metricOf, onThisText, patternOf, placesOf } from "../heads.js";
 import { change, metricShown, onChange, state } from "../state.js";
@@ -9,7 +9,7 @@ import { extentOf, options, tell } from "./overview.js";
 
 const ROOM = 40; // beside the dots, for the numbers of the axes
 const NEAR = 14; // pixels from a dot to the pointer
-const scatterCanvas = element("scatter");
+const scatter = element("scatter");
 const names = element("head-names");
 let dots = [];
 let order = { column: 0, way: 1 };
@@ -24,14 +24,14 @@ function axisOf(metric) {
 }
 
 function drawScatter(places) {
-  const side = min(scatterCanvas.parentElement.clientWidth, 360);
+  const side = min(scatter.parentElement.clientWidth, 360);
   const length = side - ROOM - 10;
-  const pen = sharpen(scatterCanvas, side, side);
-  const tone = tones(scatterCanvas);
+  const pen = sharpen(scatter, side, side);
+  const tone = tones(scatter);
   const metrics = [state.across, metricShown()];
   const known = places.filter((place) => metrics.every((metric) => metricOf(place, metric) !== null));
   const [across, up] = metrics.map(axisOf);
-  Object.assign(pen, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
+  assign(pen, { font: fontOf(11), fillStyle: tone.ink, strokeStyle: tone.line, textAlign: "right" });
   pen.strokeRect(ROOM, 6, length, length);
   pen.fillText(up.high, ROOM - 4, 14);
   pen.fillText(up.low, ROOM - 4, length + 6);
@@ -49,16 +49,16 @@ function drawDot(pen, { place, x, y }, tone) {
     pen.beginPath();
     pen.arc(x, y, radius, 0, 2 * PI);
   };
-  Object.assign(pen, { globalAlpha: isListed(place) ? 0.75 : 0.2, fillStyle: tone.dot });
+  assign(pen, { globalAlpha: isListed(place) ? 0.75 : 0.2, fillStyle: tone.dot });
   circle(4);
   pen.fill();
-  Object.assign(pen, { globalAlpha: 1, lineWidth: 2, strokeStyle: isAt(place, state) ? tone.accent : tone.ink });
+  assign(pen, { globalAlpha: 1, lineWidth: 2, strokeStyle: isAt(place, state) ? tone.accent : tone.ink });
   circle(7);
   if (isAt(place, state) || isAt(place, state.pinned)) pen.stroke();
 }
 
 function headNear(event) {
-  const [x, y] = pointOn(scatterCanvas, event);
+  const [x, y] = pointOn(scatter, event);
   const distance = (dot) => hypot(dot.x - x, dot.y - y);
   const [near] = dots.filter((dot) => distance(dot) <= NEAR).sort((one, other) => distance(one) - distance(other));
   return near?.place ?? null;
@@ -110,5 +110,5 @@ function drawPlaces() {
 }
 
 on(names, "click", sortBy);
-onPointer(scatterCanvas, headNear, change, tell);
-onChange(drawPlaces, scatterCanvas.parentElement);
+onPointer(scatter, headNear, change, tell);
+onChange(drawPlaces, scatter.parentElement);
