@@ -29,8 +29,9 @@ others. Entries are numbered from 0 and referred to by number:
 
 `texts[i].words` has the words of several tokens: the label and the positions of each; `null`: the tokenizer
 does not tell them. `begin` is the state that the page begins with, `choices` what its parts may be,
-`next` the prediction after the last token. `kinds[i].patterns` has the pattern, the share, both as text, and
-what the share was measured on.
+`next` the prediction after the last token, and `next.to` for each kind where its button leads to: the head
+that adds most to the prediction, and the key that this head looks at most. `kinds[i].patterns` has the
+pattern, the share, both as text, and what the share was measured on.
 
 - whole rows of a head at every key, also if its weights are pooled: float32 as in a step, row after row, NaN
   where the query may not look, then what a learned sink takes of each. `rows` has the entry and the queries.

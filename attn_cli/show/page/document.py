@@ -78,7 +78,7 @@ def document_of(
             "hide": [] if hiding is None else list(hiding.keys),
             "renormalize": hiding is not None and hiding.is_renormalized,
         },
-        "next": _next_token(effects, report),
+        "next": _next_token(effects, report, kinds),
         "texts": [_text(text) for text in report.texts],
         "kinds": [_kind(kind, effects) for kind in kinds],
         "metrics": _explained(kinds) | _effect_metric(effects),
@@ -181,13 +181,34 @@ def _effect_metric(effects: ReportedEffects | None) -> dict[str, list[str]]:
     return {_DIRECT: [what, "in logits"]}
 
 
-def _next_token(effects: ReportedEffects | None, report: Report) -> dict[str, object] | None:
-    """The likeliest token after the last text, and the first kind with its row; None without such a row."""
+def _next_token(
+    effects: ReportedEffects | None, report: Report, kinds: Sequence[PackedKind]
+) -> dict[str, object] | None:
+    """The likeliest token after the last text, and the first kind with its row; None without such a row.
+
+    `to` has for each kind the head that adds most to it, and the key that this head looks at most from there.
+    """
     last = len(report.texts) - 1
     predicting = [at for at, kind in enumerate(report.kinds) if kind.queries == last]
     if effects is None or not predicting:
         return None
-    return {"token": effects.next_token, "kind": predicting[0]}
+    return {
+        "token": effects.next_token,
+        "kind": predicting[0],
+        "to": [_adding_most(kind, effects) for kind in kinds],
+    }
+
+
+def _adding_most(packed: PackedKind, effects: ReportedEffects) -> dict[str, int]:
+    """The head that adds most to the likeliest token, and its key; empty if no head of this kind does."""
+    places = [(layer, head) for layer in packed.kind.layers for head in range(packed.kind.heads)]
+    direct = [effects.direct.get((packed.kind.kind, *place)) for place in places]
+    known = [(value, -index) for index, value in enumerate(direct) if value is not None]
+    if not known:
+        return {}
+    index = -max(known)[1]
+    layer, head = places[index]
+    return {"layer": layer, "head": head, "key": packed.last_keys[index]}
 
 
 def _effects_of(kind: ReportedKind, effects: ReportedEffects | None) -> dict[str, list[float | None]]:

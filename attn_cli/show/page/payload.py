@@ -44,6 +44,9 @@ class PackedKind:
     sinks: Sequence[bool]
     metrics: Sequence[dict[Metric, float | None]]  # of each head
     patterns: Sequence[PatternShare | None]
+    last_keys: Sequence[
+        int
+    ]  # of each head: the key, or the block of keys, with the largest weight of the last row
     telling: TellingHead
     exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
     rows: Sequence[tuple[WholeRows, int]]  # whole rows of a head, and their line
@@ -106,7 +109,16 @@ class Payload:
         exact = [(one, self._exact(one.head)) for one in (*kind.exact(), *begun)]
         rows = [(one, self._rows(one)) for one in kind.rows()]
         return PackedKind(
-            *(kind, first, of_layers, facts.sinks, facts.metrics, facts.patterns, facts.telling, exact, rows)
+            kind,
+            first,
+            of_layers,
+            facts.sinks,
+            facts.metrics,
+            facts.patterns,
+            facts.last_keys,
+            facts.telling,
+            exact,
+            rows,
         )
 
     def _packed(self, layers: Iterable[tuple[ReportedLayer, SeenCells]]) -> Iterator[PackedHead]:
@@ -177,6 +189,7 @@ class _Facts:
         self.sinks, self.telling = list[bool](), None
         self.metrics = list[dict[Metric, float | None]]()
         self.patterns = list[PatternShare | None]()
+        self.last_keys = list[int]()
 
     telling: TellingHead | None
 
@@ -185,6 +198,7 @@ class _Facts:
         self.sinks.append(layer.sink is not None)
         self.metrics += [dict(metrics) for metrics in layer.metrics]
         self.patterns += layer.patterns
+        self.last_keys += [int(weights[-1].argmax()) for weights in layer.weights]
         head = self._best(layer)
         if head is not None:
             sink = None if layer.sink is None else layer.sink[head]

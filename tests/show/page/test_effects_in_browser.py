@@ -100,6 +100,10 @@ def test_the_page_names_the_next_token_and_goes_to_the_head_and_row_that_predict
     place = [strongest["layer"], strongest["head"]]
     assert page.run("[attn.state.layer, attn.state.head]") == place
     assert page.run("document.getElementById('metric').value") == "direct effect"  # what heads add to it
+    shown = attn("inspect", TEXT, "--heads", f"{place[0]}.{place[1]}", "--json").document["attention"][0]
+    last = shown["steps"]["weights"][-1]
+    assert page.run("attn.state.key") == last.index(max(last))
+    assert page.text("readout").startswith(f"{rows - 1} ")
 
 
 @pytest.mark.browser

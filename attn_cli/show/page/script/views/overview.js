@@ -200,9 +200,7 @@ on(kindSelect, "change", () => chooseKind(Number(kindSelect.value)));
 const { next } = about;
 if (next) on(element("to-next"), "click", () => {
   if (state.kind < next.kind) chooseKind(next.kind);
-  const adds = kindShown().metrics[SIGNED] ?? [];
-  const { layer, head } = placesOf(state.kind)[adds.indexOf(max(...adds))] ?? state; // the head that adds most
-  change({ layer, head, query: -1, direction: "from", metric: SIGNED });
+  change({ ...next.to[state.kind], query: -1, direction: "from", metric: SIGNED });
 });
 onPointer(grid, headUnder, change, tell);
 onChange(fillSelects);

@@ -66,7 +66,7 @@ function reach(piece) {
   before.tabIndex = -1;
   piece.tabIndex = 0;
   if (before === document.activeElement) piece.focus({ preventScroll: true });
-  reveal(piece);
+  requestAnimationFrame(() => reveal(piece)); // its place is known by then: to ask now would lay out the page once more
 }
 
 /** Choose the token, or the word, before or after the one that has the focus. */
