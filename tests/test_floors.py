@@ -36,7 +36,7 @@ FLOORS = {
     "models.files": GROUND | {"mapped_files"},
     "models.generation": GROUND | {"core", "models.files"},
     "models.hf_errors": GROUND,
-    "models.tokens": GROUND | {"models.files", "models.hf_errors"},
+    "models.tokens": GROUND | {"models.cores", "models.files", "models.hf_errors"},
     "models.cores": GROUND,
     "models.backend": GROUND | {"core", "models.cores"},
     "models.devices": set[str](),
