@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from attn_cli.errors import AttnError
+from attn_cli.models.source import SourceRequest
+from attn_cli.survey.records import SurveyRequest
 from attn_cli.survey.running.cluster import RayCluster
 from tests.survey.running.test_running import REQUEST, Here, begun, documents, fingerprint, surveyed
 
@@ -45,13 +48,13 @@ def started() -> Any:
     return found
 
 
-def of_cluster(cluster: Any, count: int | None = None) -> RayCluster:
-    return RayCluster(cluster.address, count, 0, REQUEST, dict(os.environ))
-
-
-def test_a_cluster_finds_the_same_bytes_though_a_node_is_lost(cluster: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", [REQUEST, replace(REQUEST, effects=True)], ids=["heads", "effects"])
+def test_a_cluster_finds_the_same_bytes_though_a_node_is_lost(
+    chosen: SurveyRequest, cluster: Any, tmp_path: Path
+) -> None:
     texts = list(documents(400))
-    alone = fingerprint(surveyed(Here(), begun(tmp_path / "alone"), texts))
+    here = Here(request=chosen)
+    alone = fingerprint(surveyed(here, begun(tmp_path / "alone"), texts, chosen))
     checkpoint = begun(tmp_path / "partial")
 
     def given() -> Iterator[Any]:
@@ -60,13 +63,11 @@ def test_a_cluster_finds_the_same_bytes_though_a_node_is_lost(cluster: Any, tmp_
                 cluster.remove_node(cluster.worker, allow_graceful=False)
             yield text
 
-    assert fingerprint(surveyed(of_cluster(cluster), checkpoint, given())) == alone
+    workers = RayCluster(cluster.address, None, 0, chosen, dict(os.environ))
+    assert fingerprint(surveyed(workers, checkpoint, given(), chosen)) == alone
 
 
 def test_a_model_that_a_node_does_not_have_is_named(cluster: Any, tmp_path: Path) -> None:
-    from attn_cli.models.source import SourceRequest
-    from attn_cli.survey.records import SurveyRequest
-
     missing = SurveyRequest(SourceRequest(str(tmp_path / "nothing")))
     workers = RayCluster(cluster.address, 1, 0, missing, dict(os.environ))
     with pytest.raises(AttnError, match="nothing"):

@@ -62,8 +62,8 @@ BATCHES = len(list(batches_of(documents())))
 class Here:
     """This process alone, which may be told to stop before a batch."""
 
-    def __init__(self, stop: int | None = None) -> None:
-        self._surveyor, self._stop, self.measured = Surveyor(REQUEST, os.environ), stop, list[int]()
+    def __init__(self, stop: int | None = None, request: SurveyRequest = REQUEST) -> None:
+        self._surveyor, self._stop, self.measured = Surveyor(request, os.environ), stop, list[int]()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[int]:
         """Measure one batch after another."""
@@ -82,8 +82,13 @@ def begun(directory: Path, *, resumes: bool = False, keeps_batches: bool = False
     )
 
 
-def surveyed(workers: Any, checkpoint: Checkpoint, texts: Iterable[Document] | None = None) -> Surveyed:
-    layout = Surveyor(REQUEST, os.environ).layout
+def surveyed(
+    workers: Any,
+    checkpoint: Checkpoint,
+    texts: Iterable[Document] | None = None,
+    request: SurveyRequest = REQUEST,
+) -> Surveyed:
+    layout = Surveyor(request, os.environ).layout
     return run_survey(documents() if texts is None else texts, layout, workers, checkpoint, 3, lambda _: None)
 
 
