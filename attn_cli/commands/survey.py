@@ -266,7 +266,9 @@ def _check_measured(surveyed: "Surveyed", checkpoint: "Checkpoint") -> None:
     if not surveyed.unread:
         raise AttnError("no document was found: the files are empty", "files with texts")
     first = surveyed.unread[0]
-    hint = "--field NAME" if first.why.startswith("no field") else "texts in UTF-8 that the model can read"
+    hints = {"no field": "--field NAME", "the text is too long": "--window 512, which cuts long documents"}
+    fitting = (hint for beginning, hint in hints.items() if first.why.startswith(beginning))
+    hint = next(fitting, "texts in UTF-8 that the model can read")
     raise AttnError(f"no document could be measured: {place_of(first)}: {first.why}", hint)
 
 

@@ -394,6 +394,13 @@ def test_a_text_that_is_too_long_is_left_out_or_cut(tmp_path: Path) -> None:
     assert cut["corpus"]["tokens"] > 4000
 
 
+def test_of_texts_that_are_all_too_long_the_error_says_how_they_are_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the cat sat " * 2000)
+    status, problem, hint = refused(attn("survey", tmp_path / "a.txt", "--workers", "1"))
+    assert (status, hint) == (1, "--window 512, which cuts long documents")
+    assert "line 1: the text is too long: " in problem
+
+
 def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"body": "a text"}\n')
     status, problem, hint = refused(attn("survey", tmp_path / "a.jsonl", "--workers", "1"))
