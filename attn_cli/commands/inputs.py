@@ -190,15 +190,15 @@ def open_model(world: World, request: "SourceRequest", *, weights: bool = True) 
         return open_source(request, world.environment, watch, weights=weights)
 
 
-def read_text(world: World, source: "Source", texts: "TextRequest") -> "Reading":
-    """The texts as the model reads them, with remarks on standard error.
+def read_text(world: World, source: "Source", texts: "TextRequest", *, runs: bool = True) -> "Reading":
+    """The texts as the model reads them, with remarks on standard error; `runs`: whether its layers will run.
 
     Raises:
-        AttnError: the text has no tokens, or more than the model has positions.
+        AttnError: the text has no tokens, or more than the model has positions or runs on.
     """
     from attn_cli.reading.reading import read  # already imported by `text_request`
 
-    reading = read(source, texts)
+    reading = read(source, texts, runs=runs)
     for note in reading.notes:
         world.note(note)
     return reading
@@ -211,10 +211,13 @@ def selection(options: ReadingOptions) -> Selection:
     return Selection(chosen.layer, chosen.head, named)
 
 
-def selected_places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
+def selected_places(
+    world: World, reading: "Reading", chosen: Selection, window: "Window | None" = None
+) -> tuple[Place, ...]:
     """The chosen heads of the model, or all heads if none were chosen.
 
-    Remarks name the chosen layers that have no attention, and say if the layers below them take long.
+    A remark names the chosen layers that have no attention, another says how long it takes if that is long;
+    `window`: how much is shown of each head, None: all.
 
     Raises:
         UsageError: the selection is malformed, out of range, or names only layers without attention.
@@ -233,8 +236,9 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
     if chosen.names_layers:
         for layer in silent:
             world.note(f"layer {layer} is skipped: it {_without_matrix(extent.others, layer)}")
-    last = max(layer for layer, _ in attending)
-    say_duration(world, reading, last + sum(layer == last for layer, _ in attending) / extent.heads)
+    from attn_cli.reading.long_texts.duration import layers_of
+
+    say_duration(world, reading, layers_of(attending, extent.heads, window))
     return attending
 
 
@@ -242,7 +246,7 @@ def say_duration(world: World, reading: "Reading", layers: float) -> None:
     """Say at once how long this many layers will take, if it is long."""
     from attn_cli.reading.long_texts.duration import remarks_on_duration
 
-    for remark in remarks_on_duration(reading.source, layers, len(reading.queries), len(reading.keys)):
+    for remark in remarks_on_duration(reading, layers):
         world.fact(remark)
 
 
@@ -371,7 +375,7 @@ def selected_heads(
     if not chosen.is_empty:
         from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
 
-        return head_steps(reading, selected_places(world, reading, chosen), steps, window)
+        return head_steps(reading, selected_places(world, reading, chosen, window), steps, window)
     default = default_head(world, reading, steps, window)
     if default.out_of > 1:
         _note_choice(world, reading, default, steps)
@@ -383,10 +387,12 @@ def default_head(
 ) -> "DefaultHead":
     """The head that is shown if none is chosen; if the choice takes long, that is said at once."""
     from attn_cli.reading.default_head import choose_default_head, last_layer_to_run
+    from attn_cli.reading.long_texts.duration import layers_of
     from attn_cli.reading.probe_store import read_probe
 
     probe = read_probe(reading.source, reading.kind, world.environment)
-    say_duration(world, reading, last_layer_to_run(reading, probe) + 1 / reading.extent.heads)
+    last = last_layer_to_run(reading, probe)
+    say_duration(world, reading, layers_of([(last, 0)], reading.extent.heads, window))
     return choose_default_head(reading, steps, window, probe)
 
 

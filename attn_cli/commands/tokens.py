@@ -105,7 +105,7 @@ def list_tokens(
     if wanted is not None:
         reading = read_continued(world, model, texts, wanted)
     else:
-        reading = read_text(world, model, texts)
+        reading = read_text(world, model, texts, runs=runs)
         if runs:
             check_source(world, model)
     if prediction.predict is not None:

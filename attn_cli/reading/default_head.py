@@ -34,7 +34,7 @@ from attn_cli.safe_text import label as token_label
 from attn_cli.vocabulary import Kind, Pattern, Step
 
 _LAYERS_TO_CHOOSE_FROM = 12  # the first layers of a model that takes longer than a second to run
-_MOST_SECONDS = 20  # for the layers below the last one to choose from; a long text has fewer to choose from
+_MOST_SECONDS = 20  # on a CPU, to run the layers that lead to the last one of those
 _OPERATIONS_PER_SECOND = 7e10  # of NumPy on one core: SmolLM2-135M, 512 tokens, all layers in 2.1 s
 _WEIGHTS_PER_SECOND = 5e8  # read from a bfloat16 checkpoint into float32: SmolLM2-135M in 0.2 s
 _TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the head labels of a model are measured on
@@ -192,24 +192,26 @@ def find_query(reading: Reading, layer: Layer, head: int, key: int | None = None
 
 
 def last_layer_to_run(reading: Reading, probe: StoredProbe | None) -> int:
-    """The last layer that runs to choose the default head; of that layer itself, one head is shown."""
+    """The last layer that is needed to choose the default head."""
     label = best_label(reading, probe)
     return max(layers_to_choose_from(reading)) if label is None else label.layer
 
 
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:
-    """All layers if running them takes a second or less, else the first ones."""
+    """All layers if running them takes a second or less, else the first ones: of a long text, fewer."""
     layers = reading.extent.layers
     if _seconds(reading, 1 + max(layers)) <= 1:
         return layers
     first = layers[:_LAYERS_TO_CHOOSE_FROM]
+    if reading.source.backend.device != "cpu":
+        return first
     return [layer for layer in first if layer == first[0] or _seconds(reading, layer) <= _MOST_SECONDS]
 
 
 def _seconds(reading: Reading, layers: int) -> float:
     """How long it takes to run this many layers."""
-    width = reading.source.card.width
-    operations = estimate_operations(width, layers, len(reading.queries), len(reading.keys))
+    width, of_tokens = reading.source.card.width, reading.of_tokens
+    operations = estimate_operations(width, layers, len(of_tokens.queries), len(of_tokens.keys))
     weights = 12 * layers * width**2  # four attention matrices, and a feed-forward layer four times as wide
     return operations / _OPERATIONS_PER_SECOND + weights / _WEIGHTS_PER_SECOND
 

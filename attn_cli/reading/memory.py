@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
-from attn_cli.reading.long_texts.duration import check_duration
+from attn_cli.reading.long_texts.duration import check_duration, layers_of
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.window import LARGEST, Window
@@ -90,17 +90,11 @@ def _stream(source: Source) -> int:
 
 
 def check(source: Source, work: Work, hint: str) -> None:
-    """Check that the work fits into free memory, and that its layers run within hours.
+    """Check that the work fits into free memory.
 
     Raises:
-        AttnError: it does not; `hint` says what to try if memory is short.
+        AttnError: it does not; `hint` says what to try.
     """
-    check_duration(source, work.layers, work.queries, work.keys)
-    _check_memory(source, work, hint)
-
-
-def _check_memory(source: Source, work: Work, hint: str) -> None:
-    """Raise `AttnError` if the work does not fit into free memory."""
     from attn_cli.models.free_memory import free_on  # psutil: 0.03 s, and short texts do without
 
     free, asked = free_on(source.devices), need(source, work)
@@ -114,38 +108,35 @@ def _check_memory(source: Source, work: Work, hint: str) -> None:
 
 
 def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
-    """Check that a run of all layers, with `kept` numbers of results, fits into memory and ends within hours.
+    """Check that a run of all layers, with `kept` numbers of results, fits into memory and takes no hours.
 
     Raises:
         AttnError: it does not; `hint` says what to try if memory is short.
     """
     card, tokens = reading.source.card, max(len(reading.tokens), len(reading.texts.target))
-    check_duration(reading.source, card.layers, tokens, tokens)
+    check_duration(reading, card.layers)
     if reading.source.engine == "native" and tokens * card.width + card.width**2 + kept <= _SMALL:
         return
-    _check_memory(reading.source, Work(tokens, tokens, card.layers, kept=kept), hint)
+    check(reading.source, Work(tokens, tokens, card.layers, kept=kept), hint)
 
 
 def check_heads_fit(
     reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
 ) -> None:
-    """Check that the heads, within the window, fit into free memory, and that their layers end within hours.
+    """Check that the heads, within the window, fit into free memory, and that their layers take no hours.
 
     Raises:
         AttnError: they do not.
     """
     by_layer = Counter(layer for layer, _ in places)
     most, card = max(by_layer.values()), reading.source.card
-    last = max(by_layer)
-    of_last = by_layer[last] / card.heads if window.is_pooled else 0.0  # all rows of its heads
-    check_duration(reading.source, last + of_last, window.queries, window.keys)
+    check_duration(reading, layers_of(places, reading.extent.heads, window))
     rows, kept = _numbers_of(places, steps, window, most)
     vectors = max(window.queries, window.keys) * card.width + card.width**2
     if reading.source.engine == "native" and kept + most * rows * window.keys + vectors <= _SMALL:
         return
     work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
-    hint = "--rows 0-99, fewer layers or heads, or attn heads, which needs no matrices"
-    _check_memory(reading.source, work, hint)
+    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which needs no matrices")
 
 
 def _numbers_of(

@@ -18,6 +18,7 @@ from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer
 from attn_cli.reading.default_head import are_special
+from attn_cli.reading.long_texts.duration import check_duration, layers_of
 from attn_cli.reading.measurement.focus import WHOLE_TEXT, Focus
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
@@ -60,6 +61,7 @@ def measure_heads(
     """
     layers = sorted({layer for layer, _ in places})
     queries, keys = len(reading.queries), len(reading.keys)
+    check_duration(reading, layers_of(places, reading.extent.heads))
     work = Work(queries, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     rows = queries if focus.rows is None else len(focus.rows)

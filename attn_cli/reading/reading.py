@@ -9,7 +9,7 @@ from attn_cli.grid import Sides
 from attn_cli.models.backend import estimate_operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
 from attn_cli.models.tokens.token import Token, doubled_start
-from attn_cli.reading.long_texts.length import LONG, check_length, check_positions
+from attn_cli.reading.long_texts.length import LONG, check_length, check_positions, check_tokens
 from attn_cli.reading.window import Window, chosen_window, whole_window
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
@@ -212,8 +212,10 @@ class Reading:
         return self if backend is source.backend else replace(self, source=source.with_backend(backend))
 
 
-def read(source: Source, request: TextRequest) -> Reading:
+def read(source: Source, request: TextRequest, *, runs: bool = True) -> Reading:
     """Tokenize the requested text, a chat as the model's template writes it; no layer runs yet.
+
+    `runs`: whether layers will run on it, which takes fewer tokens than listing them.
 
     Raises:
         AttnError: a text is too long, has no tokens, or more than the model has positions.
@@ -227,12 +229,12 @@ def read(source: Source, request: TextRequest) -> Reading:
         problem = f"{source.card.name} does not take a second text (--pair)"
         raise UsageError(problem, "put both texts into one")
     kind = _requested_kind(source, request)
-    _check_counts(source, request)
+    _check_counts(source, request, runs=runs)
     tokens = source.tokens(request.text, request.pair, is_chat=request.chat is not None)
-    check_positions(len(tokens), "the text", source)
+    _check_count(len(tokens), "the text", source, runs=runs)
     target = () if request.target is None else source.target_tokens(request.target)
     if request.target is not None:
-        check_positions(len(target), "the decoder's text", source)
+        _check_count(len(target), "the decoder's text", source, runs=runs)
     return Reading(request, source, Texts(tokens, target), kind)
 
 
@@ -255,17 +257,27 @@ def _with_chat_written(source: Source, request: TextRequest) -> TextRequest:
     return replace(request, text=chat.written.text, chat=chat)
 
 
-def _check_counts(source: Source, request: TextRequest) -> None:
+def _check_counts(source: Source, request: TextRequest, *, runs: bool) -> None:
     """Count the tokens of long texts before they are made, if they may be too many.
 
     Raises:
         AttnError: they are.
     """
+    if source.card.name == RANDOM or not (runs or source.is_bounded):  # `random` has a limit of its own
+        return
     if len(request.text) + len(request.pair or "") > LONG:
         count = source.count(request.text, request.pair, is_chat=request.chat is not None)
-        check_positions(count, "the text", source)
+        _check_count(count, "the text", source, runs=runs)
     if request.target is not None and len(request.target) > LONG:
-        check_positions(source.count(request.target, is_target=True), "the decoder's text", source)
+        count = source.count(request.target, is_target=True)
+        _check_count(count, "the decoder's text", source, runs=runs)
+
+
+def _check_count(count: int, name: str, source: Source, *, runs: bool) -> None:
+    """Raise `AttnError` if the tokens are too many for the model, or none."""
+    check_positions(count, name, source)
+    if runs:
+        check_tokens(count, name)
 
 
 def remarks_on_tokens(

@@ -12,6 +12,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.grid import Head, Hidden, KeyShare, Ranking, Sink
 from attn_cli.models.source import Layer
+from attn_cli.reading.long_texts.duration import check_duration
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
@@ -74,7 +75,12 @@ def shown_layer(reading: Reading, number: int) -> "ShownLayer":
 
 
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
-    """The given layers, in ascending order, run lazily; between words if the reading has them."""
+    """The given layers, in ascending order, run lazily; between words if the reading has them.
+
+    Raises:
+        AttnError: those below the last one would take hours.
+    """
+    check_duration(reading, max(layers))
     attentions = reading.source.attentions(reading.texts, reading.kind, layers)
     return zip(layers, (as_read(reading, layer) for layer in attentions), strict=False)
 

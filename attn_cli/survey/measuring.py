@@ -17,6 +17,7 @@ from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.effects.following import FollowingRun, check_follows, following_of
+from attn_cli.reading.long_texts.duration import check_duration
 from attn_cli.reading.measurement.focus import Focus, choose_focus
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.metrics import measured_text, metrics_of
@@ -128,6 +129,7 @@ class Surveyor:
             kept=0 if run is None else run.numbers_held,
             measured=len(layout.places),
         )
+        check_duration(reading, 1 + layers[-1])
         check(reading.source, work, "--window 512, which cuts long documents")
         found = _Columns(layout)
         running = run_layers(reading, layers) if run is None else run.layers(layers)

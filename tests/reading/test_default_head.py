@@ -67,9 +67,12 @@ def test_a_model_is_quick_if_reading_and_running_it_take_a_second(
     layers: int, width: int, tokens: int, looked_at: int
 ) -> None:
     card, extent = SimpleNamespace(width=width), SimpleNamespace(layers=range(layers))
-    source, places = SimpleNamespace(card=card), range(tokens)
-    reading: Any = SimpleNamespace(extent=extent, source=source, queries=places, keys=places)
+    source, places = SimpleNamespace(card=card, backend=SimpleNamespace(device="cpu")), range(tokens)
+    of_tokens = SimpleNamespace(queries=places, keys=places)
+    reading: Any = SimpleNamespace(extent=extent, source=source, of_tokens=of_tokens)
     assert len(default_head.layers_to_choose_from(reading)) == looked_at
+    source.backend.device = "cuda:0"  # a long text has as many there
+    assert len(default_head.layers_to_choose_from(reading)) == max(looked_at, min(layers, 12))
 
 
 def test_for_a_slow_model_the_remark_has_the_number_of_layers(

@@ -9,6 +9,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.generation.sampling import likeliest
 from attn_cli.models.source import NextToken, Source, Texts
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.long_texts.duration import check_duration
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Continuation, Generation, Reading, TextRequest, read
 from attn_cli.vocabulary import Kind, Step
@@ -64,11 +65,13 @@ def continued(
     """The text with its continuation; an encoder-decoder model writes the decoder's text instead.
 
     Raises:
-        AttnError: the model does not go on with texts, or memory is short.
+        AttnError: the model does not go on with texts, memory is short, or it would take hours.
     """
     _check_memory(reading, generation)
     layers = 1 + max((*reading.extent.layers, *reading.extent.others))
-    source, texts = reading.with_suited_backend(layers).source, reading.texts
+    suited = reading.with_suited_backend(layers)
+    check_duration(suited, layers)
+    source, texts = suited.source, reading.texts
     writing = source.writing(texts, "" if source.has_decoder else reading.request.text)
     choose = likeliest if generation.sampling is None else generation.sampling.chooser()
 

@@ -1,58 +1,102 @@
 """How long the layers of a text take to run, as an estimate before they start."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import estimate_operations
 from attn_cli.models.cores import granted_cores
-from attn_cli.models.source import Source
+from attn_cli.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Place
+    from attn_cli.reading.window import Window
 
 MOST_HOURS = 2
 """What would take longer than this is refused."""
 
 _OF_A_CORE = 3.5e10  # operations per second: SmolLM2-135M, 8,000 tokens, all heads in 89 s on two slow cores
-_OF_AN_ACCELERATOR = 1e13  # a modest one
+_OF_AN_ACCELERATOR = 1e13  # a modest one; layers that are spread over several run one after another
 _WORTH_SAYING = 10.0  # seconds
-_PART = "a part of it, head -c 100000 FILE, or attn survey FILE -o heads.csv, which reads it in windows"
+_INSTEAD = (
+    "a part of the text, lower layers, a GPU (--device cuda), or attn survey --window 512, which cuts texts"
+)
 
 
-def seconds_of(source: Source, layers: float, queries: int, keys: int) -> float:
-    """How long this many layers take, some heads of one being a part of it: a rough estimate."""
-    device = source.backend.device
-    rate = _OF_A_CORE * granted_cores() if device == "cpu" else _OF_AN_ACCELERATOR * len(source.devices)
-    return layers * estimate_operations(source.card.width, 1, queries, keys) / rate
+def layers_of(places: "Sequence[Place]", heads: int, window: "Window | None" = None) -> float:
+    """How many layers run for these of `heads` heads per layer: those below the last one, and a part of that.
+
+    `window`: the rows of it that are computed; None: all.
+    """
+    last = max(layer for layer, _ in places)
+    is_whole = window is None or window.is_pooled
+    share = 1.0 if is_whole or window is None else len(window.rows) / window.queries
+    return last + share * sum(layer == last for layer, _ in places) / heads
 
 
-def check_duration(source: Source, layers: float, queries: int, keys: int) -> None:
+def seconds_of(reading: "Reading", layers: float) -> float:
+    """How long it takes to run this many layers, and the encoder if they are a decoder's: a rough estimate.
+
+    A model with sliding windows is taken to have the narrowest one in every layer: what can be run is not
+    refused.
+    """
+    seconds = _seconds(reading, layers, math.inf)
+    if seconds < _WORTH_SAYING:
+        return seconds
+    window = reading.source.narrowest_window
+    return seconds if window is None else _seconds(reading, layers, window.tokens)
+
+
+def _seconds(reading: "Reading", layers: float, most: float) -> float:
+    """The same, if each query looks at `most` keys at most."""
+    source, texts = reading.source, reading.texts
+    read, written = len(texts.tokens), len(texts.target)
+
+    def run(count: float, queries: int, keys: int) -> float:
+        return count * estimate_operations(source.card.width, 1, queries, int(min(keys, most)))
+
+    if reading.kind in {Kind.DECODER, Kind.CROSS}:
+        encoder = len(source.kinds[Kind.ENCODER].layers)
+        operations = run(encoder, read, read) + run(layers, written, written + read)
+    else:
+        operations = run(layers, read, read)
+    is_cpu = source.backend.device == "cpu"
+    return operations / (_OF_A_CORE * granted_cores() if is_cpu else _OF_AN_ACCELERATOR)
+
+
+def check_duration(reading: "Reading", layers: float) -> None:
     """Check that this many layers run within `MOST_HOURS`.
 
     Raises:
         AttnError: they would take longer.
     """
-    if seconds_of(source, layers, queries, keys) > MOST_HOURS * 3600:
-        said = f"{_said(source, layers, queries, keys)}, and the limit is {MOST_HOURS} hours"
-        raise AttnError(f"the text is too long: {said}", _PART)
+    if seconds_of(reading, layers) > MOST_HOURS * 3600:
+        said = f"{_said(reading, layers)}, and the limit is {MOST_HOURS} hours"
+        raise AttnError(f"the text is too long: {said}", _INSTEAD)
 
 
-def remarks_on_duration(source: Source, layers: float, queries: int, keys: int) -> Iterator[str]:
+def remarks_on_duration(reading: "Reading", layers: float) -> Iterator[str]:
     """What to say before this many layers run, if they take long and are not refused."""
-    if _WORTH_SAYING <= seconds_of(source, layers, queries, keys) <= MOST_HOURS * 3600:
-        yield f"please wait: {_said(source, layers, queries, keys)}"
+    if _WORTH_SAYING <= seconds_of(reading, layers) <= MOST_HOURS * 3600:
+        yield f"please wait: {_said(reading, layers)}"
 
 
-def _said(source: Source, layers: float, queries: int, keys: int) -> str:
-    device = source.backend.device
+def _said(reading: "Reading", layers: float) -> str:
+    device, whole = reading.source.backend.device, int(layers)
     if device == "cpu":
         cores = granted_cores()
         device = f"{cores} {'core' if cores == 1 else 'cores'}"
-    whole = int(layers)
-    count = "a part of a layer" if whole == 0 else f"{whole:,} {'layer' if whole == 1 else 'layers'}"
-    what = f"{count} for {max(queries, keys):,} tokens"
-    return f"to run {what} takes about {_clock(seconds_of(source, layers, queries, keys))} on {device}"
+    count = "part of a layer" if whole == 0 else f"{whole:,} {'layer' if whole == 1 else 'layers'}"
+    tokens = max(len(reading.texts.tokens), len(reading.texts.target))
+    return (
+        f"running {count} on {tokens:,} tokens takes about {_clock(seconds_of(reading, layers))} on {device}"
+    )
 
 
 def _clock(seconds: float) -> str:
-    for size, name in ((3600, "hours"), (60, "minutes")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:,.0f} {name}"
-    return f"{seconds:.0f} seconds"
+    """Hours are rounded up, so that what is above a limit never seems to be equal to it."""
+    if seconds > 7200:  # noqa: PLR2004  two hours
+        return f"{math.ceil(seconds / 360) / 10:.1f} hours"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"  # noqa: PLR2004

@@ -44,6 +44,14 @@ def check_positions(count: int, name: str, source: "Source") -> None:
         size = f"{count:,} tokens, but {source.card.name} has {source.longest:,} positions"
         problem = f"{name} is too long: {size}"
         raise AttnError(problem, "shorten the text, or use a model with more positions")
+
+
+def check_tokens(count: int, name: str) -> None:
+    """Check that a model may run on so many tokens.
+
+    Raises:
+        AttnError: they are too many.
+    """
     if count > MOST_TOKENS:
         problem = f"{name} is too long: {count:,} tokens, and a model runs on at most {MOST_TOKENS:,}"
         raise AttnError(problem, _PART)

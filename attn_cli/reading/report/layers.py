@@ -12,6 +12,7 @@ from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.answers.report import ExactHead, ReportedLayer, Weights, WholeRows
 from attn_cli.reading.default_head import are_special, layers_to_choose_from, sharpness_of
 from attn_cli.reading.known_patterns import KnownPatterns
+from attn_cli.reading.long_texts.duration import check_duration
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.metrics import measure_and_pool
 from attn_cli.reading.reading import Reading
@@ -70,7 +71,7 @@ class ReportRun:
         return size.rows, size.columns
 
     def check_memory(self) -> None:
-        """Raise `AttnError` if a layer does not fit into free memory."""
+        """Raise `AttnError` if a layer does not fit into free memory, or all of them take hours."""
         reading = self.reading
         queries, keys = len(reading.queries), len(reading.keys)
         cells = queries * keys if self.most is None else self.most**2
@@ -78,6 +79,7 @@ class ReportRun:
         kept = _LAYERS_HELD * reading.extent.heads * cells + of_page
         kept += len(self.rows.queries) * keys * reading.extent.heads
         work = Work(queries, keys, 1 + max(reading.extent.layers), kept=kept, measured=reading.extent.heads)
+        check_duration(reading, 1 + max(reading.extent.layers))
         check(reading.source, work, "a shorter text")
 
     def run(self) -> Iterator[ReportedLayer]:
