@@ -35,7 +35,7 @@ def megabytes(size: int) -> str:
     [
         ("a text in a file", megabytes(console.LARGEST_TEXT)),
         ("a text that a model", f"{LONGEST:,} characters, {MOST_TOKENS:,} tokens"),
-        ("the layers of a text", f"{MOST_HOURS} hours by an estimate"),
+        ("how long the layers", f"{MOST_HOURS} hours"),
         ("a text for `attn tokens`", f"{LONGEST:,} characters"),
         (
             f"the tokens that `attn tokens` shows in a terminal, of a text of more than {LONG:,}",

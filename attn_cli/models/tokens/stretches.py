@@ -175,8 +175,8 @@ def _blocks(text: str) -> Iterator[Numbers]:
 def _with(table: _Table, new: Sequence[str], tokenizer: _Splitter, kinds: dict[int, int]) -> _Table:
     """The table with the tokens of more stretches; new ids get the next places among the kinds.
 
-    As many of them make a text together as leaves one to each core: the library needs less for it than for
-    each.
+    They are joined into one text per core: the library needs less for a few long texts than for many short
+    ones.
     """
     begins = np.cumsum([0, *map(len, new[:-1])], dtype=np.int32)
     size = -(-len(new) // granted_cores())

@@ -7,7 +7,7 @@ Python side, one idea each:
 - `document.py` the metadata, as one JSON object; `table.py` one head for readers without scripts;
 - `script.py` the modules of `script/` as one inline script, in the order of their imports;
   `compact.py` leaves out what only their readers need;
-- `writing.py` the template, the style sheet, the script with its hash, and both data blocks as one file.
+- `writing.py` the template, the style sheet, the script with its hash, and the data blocks as one file.
 
 The page's data are three blocks. `<script type="application/json" id="about">` is the object of
 `document.py`. `<script type="text/plain" id="weights">` has one line per entry: base64 of a raw deflate

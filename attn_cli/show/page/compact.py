@@ -52,8 +52,8 @@ _SHORTER = [
         (r"new(?<![.\w$]new) (\w+)\(\)(?=[,;)}\]])", r"new \1"),
         (r"true(?<![\w$.]true)(?![\w$:])", "!0"),
         (r"false(?<![\w$.]false)(?![\w$:])", "!1"),
-        (r"\+=1(?<=[\w$\])]\+=1)(?=[;)}])", "++"),  # of which nothing reads the value
-        (r"Number(?<=[(\[,=?:{>]Number)\(([\w$][\w$.]*)\)", r"+\1"),
+        (r"\+=1(?<=[\w$\])]\+=1)(?=[;)}])", "++"),  # no module reads the value of such an expression
+        (r"Number(?<=[(\[,=?:{>]Number)\(([\w$][\w$.]*)\)(?![.\[(*])", r"+\1"),
         (r"undefined(?<![\w$.]undefined)(?![\w$:])", "void 0"),
     )
 ]

@@ -200,7 +200,7 @@ def _next_token(
 
 
 def _adding_most(packed: PackedKind, effects: ReportedEffects) -> dict[str, int]:
-    """The head that adds most to the likeliest token, and its key; empty if no head of this kind does."""
+    """The head that adds most to the likeliest token, and its key; empty if none of this kind adds to it."""
     places = [(layer, head) for layer in packed.kind.layers for head in range(packed.kind.heads)]
     direct = [effects.direct.get((packed.kind.kind, *place)) for place in places]
     known = [(value, -index) for index, value in enumerate(direct) if value is not None]

@@ -44,9 +44,7 @@ class PackedKind:
     sinks: Sequence[bool]
     metrics: Sequence[dict[Metric, float | None]]  # of each head
     patterns: Sequence[PatternShare | None]
-    last_keys: Sequence[
-        int
-    ]  # of each head: the key, or the block of keys, with the largest weight of the last row
+    last_keys: Sequence[int]  # of each head: the column of the largest weight in its last row
     telling: TellingHead
     exact: Sequence[tuple[ExactHead, dict[Step, int]]]  # heads with their steps: the line of each
     rows: Sequence[tuple[WholeRows, int]]  # whole rows of a head, and their line

@@ -79,6 +79,10 @@ def test_the_parts_of_a_module_are_the_whole_module(module: Path) -> None:
             "a = Number(b.c); d = 1 + Number(e); f(Number(...g), Number(h))",
             "a=+b.c;d=1+Number(e);f(Number(...g),+h)",
         ),
+        (
+            "a = Number(b).toFixed(2); c = Number(d) ** 2; e(Number(f)[0])",
+            "a=Number(b).toFixed(2);c=Number(d)**2;e(Number(f)[0])",
+        ),
         ("a[b] += 1; c += 10; d += 1.5; if (e) f += 1;", "a[b]++;c+=10;d+=1.5;if(e)f++;"),
         ("function a() { if (b) c(); else d(); } e();", "function a(){if(b)c();else d()}e();"),
         ("a = b - -c + +d - ++e;", "a=b- -c+ +d-++e;"),
@@ -103,6 +107,15 @@ def test_the_parts_of_a_module_are_the_whole_module(module: Path) -> None:
 )
 def test_only_what_readers_need_is_left_out(source: str, expected: str) -> None:
     assert for_machines(source) == expected
+
+
+def test_no_module_reads_the_value_of_an_increment() -> None:
+    """`a += 1` becomes `a++`, whose value is another one."""
+    for module in MODULES:
+        for line in re.findall(r".*\+= 1\b(?!\.).*", module.read_text("utf-8")):
+            assert re.search(
+                r"^ +(?:if \(.*\) |for \(.*\) )?[\w.\[\]()]+ \+= 1;$|for \(.*; \w+ \+= 1\)", line
+            ), line
 
 
 def test_functions_are_written_as_constants() -> None:

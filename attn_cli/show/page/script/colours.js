@@ -16,7 +16,9 @@ let isPrinted = false;
 
 export const themeOf = () => isPrinted ? "light" : state.theme || (system.matches ? "dark" : "light");
 
-onChange(() => (document.documentElement.dataset.theme = themeOf())); // before views read the colours of the style sheet
+/** Views read the colours of the style sheet after this. */
+export const showTheme = () => (document.documentElement.dataset.theme = themeOf());
+onChange(showTheme);
 
 /** Draw again when the system turns light or dark, and on white paper while the page is printed. */
 export function onTheme(draw) {

@@ -11,7 +11,7 @@ const others = new Promise((done) => on(window, "load", () => done(linesOf("weig
 export async function inflate(entry) {
   const line = early[entry] ?? (await others)[entry];
   const { readable, writable } = new DecompressionStream("deflate-raw");
-  const writer = writable.getWriter(); // no process needs to be asked, as one is for a Blob
+  const writer = writable.getWriter(); // a Blob would be read by another process
   writer.write(bytesOf(line));
   writer.close();
   return new Uint8Array(await new Response(readable).arrayBuffer());

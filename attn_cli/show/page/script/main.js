@@ -2,7 +2,7 @@
 import { about, on } from "./page.js";
 import { headAt } from "./heads.js";
 import { change, drawAll, readAddress, state } from "./state.js";
-import { onTheme } from "./colours.js";
+import { onTheme, showTheme } from "./colours.js";
 import { headsShown, placesShown } from "./shown.js";
 import "./views/overview.js";
 import "./views/readout.js";
@@ -25,5 +25,6 @@ startCommand();
 startKeys();
 on(window, "hashchange", readAddress);
 readAddress();
+showTheme(); // a view whose element gets its size may draw before the others
 Promise.all(placesShown().map(headAt)).finally(drawAll); // at once with the head
 globalThis.attn = { about, headAt, headsShown, cellAt, state, change }; // for the console

@@ -66,7 +66,7 @@ function reach(piece) {
   before.tabIndex = -1;
   piece.tabIndex = 0;
   if (before === document.activeElement) piece.focus({ preventScroll: true });
-  requestAnimationFrame(() => reveal(piece)); // its place is known by then: to ask now would lay out the page once more
+  requestAnimationFrame(() => piece.parentElement && reveal(piece)); // asking for its place now would force a layout
 }
 
 /** Choose the token, or the word, before or after the one that has the focus. */
