@@ -387,12 +387,13 @@ def default_head(
 ) -> "DefaultHead":
     """The head that is shown if none is chosen; if the choice takes long, that is said at once."""
     from attn_cli.reading.default_head import choose_default_head, last_layer_to_run
-    from attn_cli.reading.long_texts.duration import layers_of
+    from attn_cli.reading.long_texts.duration import layers_of, takes_long
     from attn_cli.reading.probe_store import read_probe
 
     probe = read_probe(reading.source, reading.kind, world.environment)
-    last = last_layer_to_run(reading, probe)
-    say_duration(world, reading, layers_of([(last, 0)], reading.extent.heads, window))
+    if takes_long(reading, 1 + max(reading.extent.layers)):
+        last = last_layer_to_run(reading, probe)
+        say_duration(world, reading, layers_of([(last, 0)], reading.extent.heads, window))
     return choose_default_head(reading, steps, window, probe)
 
 

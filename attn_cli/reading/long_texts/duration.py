@@ -66,6 +66,11 @@ def _seconds(reading: "Reading", layers: float, most: float) -> float:
     return operations / (_OF_A_CORE * granted_cores() if is_cpu else _OF_AN_ACCELERATOR)
 
 
+def takes_long(reading: "Reading", layers: float) -> bool:
+    """Whether this many layers take so long that it is said before."""
+    return seconds_of(reading, layers) >= _WORTH_SAYING
+
+
 def check_duration(reading: "Reading", layers: float) -> None:
     """Check that this many layers run within `MOST_HOURS`.
 
