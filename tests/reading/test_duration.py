@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from attn_cli.errors import AttnError
+from attn_cli.models import cores
 from attn_cli.models.backend import estimate_operations
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SlidingWindow, SourceRequest
@@ -28,7 +29,8 @@ INSTEAD = (
 
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
-    monkeypatch.setattr(duration, "granted_cores", lambda: 2)
+    monkeypatch.setattr(cores, "granted_cores", lambda: 2)
+    monkeypatch.setattr(duration, "_SHORT", 0.0)
     return reading_of(TEXT, "random")
 
 
@@ -37,7 +39,7 @@ def test_cores_share_the_layers(reading: Reading, monkeypatch: pytest.MonkeyPatc
     two = seconds_of(reading, 3)
     assert two == pytest.approx(estimate_operations(reading.source.card.width, 3, count, count) / 7e10)
     assert seconds_of(reading, 1.5) == pytest.approx(two / 2)
-    monkeypatch.setattr(duration, "granted_cores", lambda: 8)
+    monkeypatch.setattr(cores, "granted_cores", lambda: 8)
     assert seconds_of(reading, 3) == pytest.approx(two / 4)
 
 
@@ -69,7 +71,8 @@ def test_a_sliding_window_leaves_few_keys(reading: Reading, monkeypatch: pytest.
 def test_a_decoder_needs_the_whole_encoder(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duration, "granted_cores", lambda: 1)
+    monkeypatch.setattr(cores, "granted_cores", lambda: 1)
+    monkeypatch.setattr(duration, "_SHORT", 0.0)
     TRANSLATORS["bart"].save(tmp_path)
     source = open_source(SourceRequest(str(tmp_path)), {})
     reading = read(source, TextRequest(" ".join([TEXT] * 9), target="the cat", kind=kind))
@@ -176,7 +179,7 @@ def test_what_is_announced_is_not_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words: tuple[str | Path, ...] = (*line, " ".join([TEXT] * 9), "-m", twins / "gpt2")
-    monkeypatch.setattr(duration, "granted_cores", lambda: 1)
+    monkeypatch.setattr(cores, "granted_cores", lambda: 1)
     for speed in (2e3, 4e3, 8e3, 1.6e4, 3.2e4, 6.4e4, 1.28e5):  # from hours to seconds
         monkeypatch.setattr(duration, "_OF_A_CORE", speed)
         answer = attn(*words)

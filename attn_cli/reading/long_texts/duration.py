@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import estimate_operations
-from attn_cli.models.cores import granted_cores
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ MOST_HOURS = 2
 _OF_A_CORE = 3.5e10  # operations per second: SmolLM2-135M, 8,000 tokens, all heads in 89 s on two slow cores
 _OF_AN_ACCELERATOR = 1e13  # a modest one; layers that are spread over several run one after another
 _WORTH_SAYING = 10.0  # seconds
+_SHORT = 10.0  # seconds on one core: how many cores there are is not asked for
 _INSTEAD = (
     "a part of the text, lower layers, a GPU (--device cuda), or attn survey --window 512, which cuts texts"
 )
@@ -42,15 +42,21 @@ def seconds_of(reading: "Reading", layers: float) -> float:
     A model with sliding windows is taken to have the narrowest one in every layer: what can be run is not
     refused.
     """
-    seconds = _seconds(reading, layers, math.inf)
-    if seconds < _WORTH_SAYING:
-        return seconds
+    operations = _operations(reading, layers, math.inf)
+    if operations < _SHORT * _OF_A_CORE:
+        return operations / _OF_A_CORE
     window = reading.source.narrowest_window
-    return seconds if window is None else _seconds(reading, layers, window.tokens)
+    if window is not None:
+        operations = _operations(reading, layers, window.tokens)
+    if reading.source.backend.device != "cpu":
+        return operations / _OF_AN_ACCELERATOR
+    from attn_cli.models.cores import granted_cores  # few texts are long
+
+    return operations / (_OF_A_CORE * granted_cores())
 
 
-def _seconds(reading: "Reading", layers: float, most: float) -> float:
-    """The same, if each query looks at `most` keys at most."""
+def _operations(reading: "Reading", layers: float, most: float) -> float:
+    """The operations of these layers, if each query looks at `most` keys at most."""
     source, texts = reading.source, reading.texts
     read, written = len(texts.tokens), len(texts.target)
 
@@ -59,11 +65,8 @@ def _seconds(reading: "Reading", layers: float, most: float) -> float:
 
     if reading.kind in {Kind.DECODER, Kind.CROSS}:
         encoder = len(source.kinds[Kind.ENCODER].layers)
-        operations = run(encoder, read, read) + run(layers, written, written + read)
-    else:
-        operations = run(layers, read, read)
-    is_cpu = source.backend.device == "cpu"
-    return operations / (_OF_A_CORE * granted_cores() if is_cpu else _OF_AN_ACCELERATOR)
+        return run(encoder, read, read) + run(layers, written, written + read)
+    return run(layers, read, read)
 
 
 def takes_long(reading: "Reading", layers: float) -> bool:
@@ -91,6 +94,8 @@ def remarks_on_duration(reading: "Reading", layers: float) -> Iterator[str]:
 def _said(reading: "Reading", layers: float) -> str:
     device, whole = reading.source.backend.device, int(layers)
     if device == "cpu":
+        from attn_cli.models.cores import granted_cores  # as above
+
         cores = granted_cores()
         device = f"{cores} {'core' if cores == 1 else 'cores'}"
     count = "part of a layer" if whole == 0 else f"{whole:,} {'layer' if whole == 1 else 'layers'}"
