@@ -216,8 +216,8 @@ def selected_places(
 ) -> tuple[Place, ...]:
     """The chosen heads of the model, or all heads if none were chosen.
 
-    A remark names the chosen layers that have no attention, another says how long it takes if that is long;
-    `window`: how much is shown of each head, None: all.
+    Remarks name the chosen layers that have no attention, and say how long the layers take if that is long.
+    `window`: how much is shown of each head; None: all.
 
     Raises:
         UsageError: the selection is malformed, out of range, or names only layers without attention.

@@ -26,5 +26,5 @@ startKeys();
 on(window, "hashchange", readAddress);
 readAddress();
 showTheme(); // a view whose element gets its size may draw before the others
-Promise.all(placesShown().map(headAt)).finally(drawAll); // at once with the head
+Promise.all(placesShown().map(headAt)).finally(drawAll); // once, when the head is at hand
 globalThis.attn = { about, headAt, headsShown, cellAt, state, change }; // for the console

@@ -16,7 +16,7 @@ const first = { ...state };
 const FINE = ["query", "key", "zoom", "x", "y", "theme"]; // parts that make no new step of the history
 
 const views = [];
-let frame = 1; // none is asked for before the first one
+let frame = 1; // as if one were asked for: `main.js` draws the first
 let writing = 0;
 let lastStep = "";
 
