@@ -108,7 +108,7 @@ def check(source: Source, work: Work, hint: str) -> None:
 
 
 def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
-    """Check that a run of all layers, with `kept` numbers of results, fits into memory and takes no hours.
+    """Check that a run of all layers, with `kept` numbers of results, fits into memory and into `MOST_HOURS`.
 
     Raises:
         AttnError: it does not; `hint` says what to try if memory is short.
@@ -123,7 +123,7 @@ def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
 def check_heads_fit(
     reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
 ) -> None:
-    """Check that the heads, within the window, fit into free memory, and that their layers take no hours.
+    """Check that the heads, within the window, fit into free memory, and their layers into `MOST_HOURS`.
 
     Raises:
         AttnError: they do not.

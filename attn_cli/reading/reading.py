@@ -215,7 +215,7 @@ class Reading:
 def read(source: Source, request: TextRequest, *, runs: bool = True) -> Reading:
     """Tokenize the requested text, a chat as the model's template writes it; no layer runs yet.
 
-    `runs`: whether layers will run on it, which takes fewer tokens than listing them.
+    `runs`: whether layers will run on it; they run on fewer tokens than can be listed.
 
     Raises:
         AttnError: a text is too long, has no tokens, or more than the model has positions.

@@ -31,8 +31,7 @@ def layers_of(places: "Sequence[Place]", heads: int, window: "Window | None" = N
     `window`: the rows of it that are computed; None: all.
     """
     last = max(layer for layer, _ in places)
-    is_whole = window is None or window.is_pooled
-    share = 1.0 if is_whole or window is None else len(window.rows) / window.queries
+    share = 1.0 if window is None or window.is_pooled else len(window.rows) / window.queries
     return last + share * sum(layer == last for layer, _ in places) / heads
 
 
@@ -64,8 +63,9 @@ def _operations(reading: "Reading", layers: float, most: float) -> float:
         return count * estimate_operations(source.card.width, 1, queries, int(min(keys, most)))
 
     if reading.kind in {Kind.DECODER, Kind.CROSS}:
-        encoder = len(source.kinds[Kind.ENCODER].layers)
-        return run(encoder, read, read) + run(layers, written, written + read)
+        encoder = source.kinds.get(Kind.ENCODER)  # its layers may have no attention
+        below = 0 if encoder is None else len(encoder.layers)
+        return run(below, read, read) + run(layers, written, written + read)
     return run(layers, read, read)
 
 
